@@ -1,0 +1,63 @@
+# make          the binary, static, without cgo
+# make test     every check that needs Go, git and Debian packages only
+# make interop  the same product against real peers, built into $(PEERS)
+# make bench    side by side with the peers, printed as ratios
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO          ?= go
+CACHE       := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/assay
+PEERS       := $(CACHE)/peers
+TOOLS       := $(CACHE)/tools
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+export CGO_ENABLED ?= 0
+
+.PHONY: assay test lint vulnerabilities unit fuzz interop peers bench clean gcc
+
+assay:
+	$(GO) build -trimpath -ldflags "-s -w -X github.com/seed-161fc314/assay/internal/cli.version=$(VERSION)" -o assay ./cmd/assay
+
+test: gcc lint vulnerabilities unit fuzz
+	@echo "make test: all passed"
+
+# The race detector needs a C compiler.
+gcc:
+	@command -v gcc >/dev/null || ./.ci/install gcc libc6-dev
+
+lint: $(TOOLS)/staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags interop ./internal/interop
+	$(TOOLS)/staticcheck ./...
+	$(TOOLS)/staticcheck -tags interop ./internal/interop
+
+$(TOOLS)/staticcheck:
+	GOBIN=$(TOOLS) $(GO) install $(STATICCHECK)
+
+# Its data is at vuln.go.dev. Where that cannot be reached this says so, and
+# says that nothing was checked; what it finds fails the run.
+vulnerabilities:
+	@GOBIN=$(TOOLS) $(GO) install $(GOVULNCHECK)
+	@if (exec 3<>/dev/tcp/vuln.go.dev/443) 2>/dev/null; then echo $(TOOLS)/govulncheck ./...; $(TOOLS)/govulncheck ./...; \
+	else echo "govulncheck: NOT CHECKED: vuln.go.dev cannot be reached from here"; fi
+
+unit:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+# Every fuzz target for a few seconds beyond its seeds.
+fuzz:
+	@./.ci/fuzz 2s
+
+interop: gcc peers
+	CGO_ENABLED=1 ASSAY_PEERS=$(PEERS) $(GO) test -race -tags interop -count=1 -timeout 20m ./internal/interop
+	@echo "make interop: all passed"
+
+peers:
+	./.ci/peers $(PEERS)
+
+bench: assay peers
+	ASSAY_PEERS=$(PEERS) ./bench/run
+
+clean:
+	rm -f assay

@@ -1,0 +1,151 @@
+// Package component holds what a scan found in a target: packages with a
+// version, things that could not be resolved to one, and the operating system.
+//
+// Entry point is [Inventory], which extractors fill and which SBOM writers and
+// the advisory matcher read. What has no version is an [Unresolved] record and
+// never a [Component]; nothing in this package guesses.
+package component
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+)
+
+// Dependency says how an inventory knows of a component.
+type Dependency string
+
+// The two ways to know of a component. Evidence carries the word, so that a
+// policy can demand Installed.
+const (
+	// Installed was found on disk with its own metadata (a dist-info
+	// directory, an entry of the dpkg database).
+	Installed Dependency = "installed"
+	// Declared is asked for by a file such as requirements.txt; nobody
+	// looked whether it is there.
+	Declared Dependency = "declared"
+)
+
+// Component is one package at one version.
+type Component struct {
+	// Ecosystem is OSV's name: "PyPI", "Debian:12", "Ubuntu:22.04".
+	Ecosystem string `json:"ecosystem"`
+	// Name is spelled as the ecosystem normalises it (PEP 503 for PyPI).
+	Name string `json:"name"`
+	// Version is never empty and never a range.
+	Version string `json:"version"`
+	// Architecture is dpkg's word ("amd64", "all"), empty for PyPI.
+	Architecture string `json:"architecture,omitempty"`
+	// SourceName and SourceVersion are the source package that a binary
+	// distribution package was built from; empty where it has none.
+	SourceName    string `json:"sourceName,omitempty"`
+	SourceVersion string `json:"sourceVersion,omitempty"`
+	// PURL is the package URL, such as "pkg:pypi/torch@1.13.0%2Bcpu".
+	PURL string `json:"purl"`
+	// Dependency says whether it was found installed or only declared.
+	Dependency Dependency `json:"dependency"`
+	// Licenses are licence texts or SPDX expressions as the package's own
+	// metadata states them.
+	Licenses []string `json:"licenses,omitempty"`
+	// Hashes are the digests that a lockfile pins the package's files to.
+	Hashes []subject.Digest `json:"hashes,omitempty"`
+	// Locations are where it was found, in order; at least one.
+	Locations []Location `json:"locations"`
+}
+
+// Location is a place in the target.
+type Location struct {
+	// Path is slash-separated and relative to the target's root.
+	Path string `json:"path"`
+	// Line counts from 1; 0 where the format has no lines.
+	Line int `json:"line,omitempty"`
+	// Layer is the uncompressed digest (diff ID) of the image layer that
+	// brought it, zero outside images.
+	Layer subject.Digest `json:"layer,omitzero"`
+}
+
+// Unresolved is something that the target asks for and that cannot be put down
+// to one version: a range, a URL, a file that could not be read.
+type Unresolved struct {
+	// Name is the normalised package name, empty where none is known.
+	Name string `json:"name,omitempty"`
+	// Text is the requirement as it was written.
+	Text string `json:"text"`
+	// Reason says in words why there is no version.
+	Reason string `json:"reason"`
+	// Location is where it was written.
+	Location Location `json:"location"`
+}
+
+// OperatingSystem is what /etc/os-release says of an image's distribution.
+type OperatingSystem struct {
+	// ID is the lower-case name, such as "debian" or "ubuntu".
+	ID string `json:"id"`
+	// VersionID is the release, such as "12" or "24.04"; empty where the
+	// file has none.
+	VersionID string `json:"versionID,omitempty"`
+	// PrettyName is for people.
+	PrettyName string `json:"prettyName,omitempty"`
+	// Location is the file that says so.
+	Location Location `json:"location"`
+}
+
+// Ecosystem is OSV's name of the distribution ("Debian:12"), or "" for one
+// that OSV has no advisories of under a name known here.
+func (o OperatingSystem) Ecosystem() string {
+	switch o.ID {
+	case "debian":
+		return "Debian:" + o.VersionID
+	case "ubuntu":
+		return "Ubuntu:" + o.VersionID
+	}
+	return ""
+}
+
+// Source is a file that the inventory was read from, by digest, so that
+// evidence can name its inputs.
+type Source struct {
+	Path   string         `json:"path"`
+	Digest subject.Digest `json:"digest"`
+}
+
+// Inventory is everything that was found in one target.
+type Inventory struct {
+	// Components are sorted by ecosystem, name, version, dependency and
+	// first location; see Sort.
+	Components []Component `json:"components"`
+	// Unresolved are sorted by location and text.
+	Unresolved []Unresolved `json:"unresolved"`
+	// OperatingSystem is nil outside images and in images without one.
+	OperatingSystem *OperatingSystem `json:"operatingSystem,omitempty"`
+	// Sources are the lockfiles and package databases that were read.
+	Sources []Source `json:"sources,omitempty"`
+}
+
+// Sort puts every list into its documented order, so that the same target
+// gives the same bytes in every output.
+func (i *Inventory) Sort() {
+	slices.SortStableFunc(i.Components, func(a, b Component) int {
+		return cmp.Or(
+			cmp.Compare(a.Ecosystem, b.Ecosystem), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Version, b.Version), cmp.Compare(a.Architecture, b.Architecture),
+			cmp.Compare(a.Dependency, b.Dependency), compareFirst(a.Locations, b.Locations))
+	})
+	slices.SortStableFunc(i.Unresolved, func(a, b Unresolved) int {
+		return cmp.Or(compareLocation(a.Location, b.Location), cmp.Compare(a.Text, b.Text))
+	})
+	slices.SortStableFunc(i.Sources, func(a, b Source) int { return cmp.Compare(a.Path, b.Path) })
+}
+
+func compareFirst(a, b []Location) int {
+	if len(a) == 0 || len(b) == 0 {
+		return cmp.Compare(len(a), len(b))
+	}
+	return compareLocation(a[0], b[0])
+}
+
+func compareLocation(a, b Location) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line),
+		cmp.Compare(a.Layer.String(), b.Layer.String()))
+}

@@ -1,0 +1,182 @@
+// Package finding holds what is wrong with a component, and the report of one
+// scan.
+//
+// Entry points are [Finding], [Severity] and [Report]. A severity always says
+// who gave it; UNKNOWN is a class of its own and never reads as "low".
+package finding
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+)
+
+// Level is the qualitative rating of CVSS v3.1 section 5, with Unknown for a
+// record that nobody rated. Levels are ordered; Unknown is the zero value.
+type Level uint8
+
+// The levels, from unrated to worst.
+const (
+	Unknown Level = iota
+	Low
+	Medium
+	High
+	Critical
+)
+
+var levelNames = [...]string{"UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
+
+// String is the upper-case word that Trivy's users know.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("Level(%d)", uint8(l))
+}
+
+// MarshalText writes String.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads what ParseLevel reads.
+func (l *Level) UnmarshalText(text []byte) (err error) {
+	*l, err = ParseLevel(string(text))
+	return err
+}
+
+// ParseLevel reads a level in any case; GitHub's MODERATE is Medium.
+func ParseLevel(word string) (Level, error) {
+	upper := strings.ToUpper(strings.TrimSpace(word))
+	if upper == "MODERATE" {
+		return Medium, nil
+	}
+	for level, name := range levelNames {
+		if name == upper {
+			return Level(level), nil
+		}
+	}
+	return Unknown, fmt.Errorf("severity %q: want one of unknown, low, medium, high, critical", word)
+}
+
+// LevelOf turns a CVSS base score (0.0 to 10.0) into its rating, by CVSS v3.1
+// section 5. A score of 0 or below is Unknown: nobody publishes an advisory
+// to say "none".
+func LevelOf(score float64) Level {
+	switch {
+	case score >= 9:
+		return Critical
+	case score >= 7:
+		return High
+	case score >= 4:
+		return Medium
+	case score > 0:
+		return Low
+	}
+	return Unknown
+}
+
+// Severity is one rating and who gave it.
+type Severity struct {
+	Level Level `json:"level"`
+	// Score is the CVSS base score, 0 where the source gave only a word.
+	Score float64 `json:"score,omitempty"`
+	// Vector is the CVSS vector, empty where the source gave only a word.
+	Vector string `json:"vector,omitempty"`
+	// Source is the advisory's database in Trivy's spelling: "ghsa",
+	// "pypa", "osv", "nvd". Empty only when Level is Unknown.
+	Source string `json:"source,omitempty"`
+}
+
+// Finding is one vulnerability of one component, after aliases were merged.
+type Finding struct {
+	// ID is the CVE where one is known, else the advisory's own id.
+	ID string `json:"id"`
+	// Aliases are the other ids of the same vulnerability, sorted.
+	Aliases []string `json:"aliases,omitempty"`
+	// Title is one line about it, Details the longer text; either may be empty.
+	Title   string `json:"title,omitempty"`
+	Details string `json:"details,omitempty"`
+	// Severity is the rating that counts; Ratings are all that are known.
+	Severity Severity   `json:"severity"`
+	Ratings  []Severity `json:"ratings,omitempty"`
+	// Component is what is affected, as it was found.
+	Component component.Component `json:"component"`
+	// Fixed is the smallest version that heals this finding, "" where none
+	// is known.
+	Fixed string `json:"fixed,omitempty"`
+	// Weaknesses are CWE ids, References URLs.
+	Weaknesses []string `json:"weaknesses,omitempty"`
+	References []string `json:"references,omitempty"`
+	// Published and Modified are the advisory's own dates, UTC.
+	Published time.Time `json:"published,omitzero"`
+	Modified  time.Time `json:"modified,omitzero"`
+}
+
+// Database says which advisories a scan was matched against.
+type Database struct {
+	// Sample marks the small set that is built into the binary. Evidence
+	// made from it is denied unless a policy says allowSample.
+	Sample bool `json:"sample"`
+	// URI names the database: "https://osv.dev" for OSV records, or
+	// SampleURI.
+	URI string `json:"uri"`
+	// Ecosystems are what it holds, sorted.
+	Ecosystems []string `json:"ecosystems"`
+	// Records counts advisories over all ecosystems.
+	Records int `json:"records"`
+	// Version is a digest over the index files: the same advisories give
+	// the same version.
+	Version string `json:"version"`
+	// LastUpdate is the newest "modified" of any record, UTC; Built is when
+	// the index was made.
+	LastUpdate time.Time `json:"lastUpdate"`
+	Built      time.Time `json:"built"`
+}
+
+// SampleURI is the name, in every output and in evidence, of the advisories
+// that are built into the binary.
+const SampleURI = "https://assay.sh/advisories/builtin-sample"
+
+// Report is the result of one scan. Sort it before it is written.
+type Report struct {
+	// Target is what the user named; Kind is how it was read.
+	Target string     `json:"target"`
+	Kind   TargetKind `json:"kind"`
+	// Digest is the image's manifest digest; zero for files.
+	Digest subject.Digest `json:"digest,omitzero"`
+	// Image is set for images only.
+	Image *Image `json:"image,omitempty"`
+	// Inventory is what was found, Findings what is wrong with it: sorted
+	// worst first, then by package and id.
+	Inventory component.Inventory `json:"inventory"`
+	Findings  []Finding           `json:"findings"`
+	Database  Database            `json:"database"`
+	// Started and Finished are the scan's own clock, UTC.
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+}
+
+// TargetKind is how a target was read.
+type TargetKind string
+
+// The kinds of target, in Trivy's words (ArtifactType).
+const (
+	Filesystem TargetKind = "filesystem"
+	Container  TargetKind = "container_image"
+)
+
+// Image is what a scan knows of an image besides its packages.
+type Image struct {
+	// ConfigDigest is the digest of the image's configuration.
+	ConfigDigest subject.Digest `json:"configDigest"`
+	// DiffIDs are the uncompressed layer digests, base layer first.
+	DiffIDs []subject.Digest `json:"diffIDs"`
+	// Platform is "linux/amd64" and the like.
+	Platform string `json:"platform"`
+	// Created is what the image's configuration says; zero where it does not.
+	Created time.Time `json:"created,omitzero"`
+	// Labels are the configuration's labels.
+	Labels map[string]string `json:"labels,omitempty"`
+}

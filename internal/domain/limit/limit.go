@@ -1,0 +1,139 @@
+// Package limit names every bound in one place. Parsers, ports and engines
+// import it, and a test beside each use feeds input just over the bound.
+//
+// Going over a bound is an error that names the bound ([Error]); nothing is
+// truncated in silence.
+package limit
+
+import (
+	"fmt"
+	"io"
+)
+
+// Bounds on bytes.
+const (
+	// Manifest is the largest OCI manifest or index read, in bytes; the
+	// distribution specification asks registries to take at least 4 MiB.
+	Manifest = 4 << 20
+	// ImageConfig is the largest image configuration read, in bytes.
+	ImageConfig = 4 << 20
+	// Evidence is the largest stored bundle, envelope or payload, in bytes:
+	// an SBOM of 16 MB in base64 inside a bundle, with room.
+	Evidence = 64 << 20
+	// Policy is the largest policy, configuration or Kubernetes manifest
+	// file, in bytes.
+	Policy = 4 << 20
+	// Lockfile is the largest requirements file, in bytes.
+	Lockfile = 16 << 20
+	// PackageMetadata is the largest METADATA, RECORD, os-release or label
+	// file, in bytes.
+	PackageMetadata = 16 << 20
+	// PackageDatabase is the largest dpkg status file, in bytes.
+	PackageDatabase = 256 << 20
+	// Advisory is the largest OSV record, in bytes.
+	Advisory = 8 << 20
+	// AdvisoryArchive is what one import may unpack to, in bytes.
+	AdvisoryArchive = 8 << 30
+	// AdvisoryBlock is the largest inflated block of the local index: all
+	// advisories of one package, in bytes.
+	AdvisoryBlock = 64 << 20
+	// Wheel is what one wheel may unpack to, in bytes.
+	Wheel = 8 << 30
+	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
+	TestReport = 64 << 20
+	// KeyFile is the largest key file, in bytes.
+	KeyFile = 64 << 10
+)
+
+// Bounds on counts.
+const (
+	// Referrers is how many descriptors one listing of evidence may hold,
+	// over all its pages.
+	Referrers = 1024
+	// ReferrerPages is how many pages a listing of referrers may have.
+	ReferrerPages = 64
+	// AttachmentLayers is how many layers a .sig or .att manifest may have.
+	AttachmentLayers = 1000
+	// Subjects is how many subjects one statement may have.
+	Subjects = 1024
+	// Signatures is how many signatures one DSSE envelope may carry.
+	Signatures = 32
+	// Platforms is how many manifests an image index may list.
+	Platforms = 128
+	// Layers is how many layers an image may have.
+	Layers = 1024
+	// RequirementIncludes is how many files a requirements file may pull in
+	// through -r and -c, itself included.
+	RequirementIncludes = 256
+	// ImageFiles is how many entries the layers of an image may hold.
+	ImageFiles = 20_000_000
+	// ArchiveFiles is how many files an OSV archive or a wheel may hold.
+	ArchiveFiles = 4_000_000
+	// Manifests is how many documents one Kubernetes manifest file may hold.
+	Manifests = 10_000
+	// JSONDepth is how deeply a statement or predicate may nest.
+	JSONDepth = 256
+	// YAMLAliases is how many nodes a YAML document may have once its
+	// aliases are followed.
+	YAMLNodes = 1_000_000
+	// PolicyCost is the cost bound of one CEL expression, in cel-go's units.
+	PolicyCost = 10_000_000
+	// DenialItems is how many found things (CVEs) one check lists by name
+	// before it says how many more there are.
+	DenialItems = 50
+)
+
+// Error says that input went over a bound.
+type Error struct {
+	// What names the input, Bound the limit that it went over, in Unit.
+	What  string
+	Bound int64
+	Unit  string
+}
+
+// Error is one sentence with the bound in it.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s is larger than the bound of %d %s", e.What, e.Bound, e.Unit)
+}
+
+// ReadAll reads r to its end, or returns an *Error once more than bound bytes
+// came.
+func ReadAll(r io.Reader, what string, bound int64) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, bound+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if int64(len(content)) > bound {
+		return nil, &Error{What: what, Bound: bound, Unit: "bytes"}
+	}
+	return content, nil
+}
+
+// Reader passes on at most bound bytes of r; reading beyond them gives an
+// *Error instead of a silent end.
+func Reader(r io.Reader, what string, bound int64) io.Reader {
+	return &reader{r: r, what: what, bound: bound, left: bound}
+}
+
+type reader struct {
+	r           io.Reader
+	what        string
+	bound, left int64
+}
+
+func (l *reader) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		var one [1]byte
+		n, err := l.r.Read(one[:])
+		if n > 0 {
+			return 0, &Error{What: l.what, Bound: l.bound, Unit: "bytes"}
+		}
+		return 0, err
+	}
+	if int64(len(p)) > l.left {
+		p = p[:l.left]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	return n, err
+}
