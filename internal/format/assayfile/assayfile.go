@@ -30,6 +30,10 @@ const (
 // sample.
 const SampleAdvisories = "sample"
 
+// DevelopmentKey is the word in sign.key: that asks for a key pair that is
+// made at the first run and protects nothing.
+const DevelopmentKey = "development"
+
 // File is assay.yaml.
 type File struct {
 	APIVersion string `json:"apiVersion"`
@@ -111,7 +115,8 @@ type Tests struct {
 
 // Sign says with which key.
 type Sign struct {
-	// Key is a private key file. Its password comes from the environment.
+	// Key is a private key file, whose password comes from the environment,
+	// or "development": a key pair that is made at the first run.
 	Key string `json:"key"`
 	// Layout is both (default), bundle or legacy.
 	Layout string `json:"layout,omitempty"`
@@ -122,6 +127,9 @@ type Sign struct {
 type Promote struct {
 	// Repository is a path or a URL that git understands.
 	Repository string `json:"repository"`
+	// Template is a directory: where Repository is a path at which nothing
+	// is, a bare repository is made there from it. For trying things out.
+	Template string `json:"template,omitempty"`
 	// Branch is the branch to read, and to push to unless PullRequest
 	// names another, new one.
 	Branch      string     `json:"branch,omitempty"`
