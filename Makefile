@@ -57,7 +57,7 @@ peers:
 	./.ci/peers $(PEERS)
 
 bench: assay peers
-	ASSAY_PEERS=$(PEERS) ./bench/run
+	ASSAY_PEERS=$(PEERS) $(GO) run ./bench
 
 clean:
 	rm -f assay

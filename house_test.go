@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,7 @@ var floors = []struct {
 	{"internal/job", 4},
 	{"internal/cli", 5},
 	{"cmd", 6},
+	{"bench", 7},            // a program that runs assay and its peers
 	{"internal/interop", 7}, // test packages against real peers; nothing imports them
 }
 

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-161fc314/assay/internal/domain/identity"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+	"github.com/seed-161fc314/assay/internal/port/signing/file"
+)
+
+func newKey(host *Host) *cobra.Command {
+	command := &cobra.Command{
+		Use: "key", Short: "Make key pairs and show public keys",
+		Long: `Keys are files in cosign's format: a private key that a password protects, and a
+public key in PEM. The password comes from ASSAY_PASSWORD or COSIGN_PASSWORD, or
+is asked for at the terminal; set to nothing, it means an empty password.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newKeyGenerate(host), newKeyPublic(host))
+	return command
+}
+
+func newKeyGenerate(host *Host) *cobra.Command {
+	prefix := "assay"
+	command := &cobra.Command{
+		Use: "generate", Short: "Make a key pair in cosign's format", Args: cobra.NoArgs,
+		Example: "  ASSAY_PASSWORD=… assay key generate --output-key-prefix ci",
+		RunE: func(*cobra.Command, []string) error {
+			password, err := host.newPassword()
+			if err != nil {
+				return err
+			}
+			private, public, err := cosignkey.Generate(password)
+			if err != nil {
+				return err
+			}
+			privatePath, publicPath, err := file.Write(host.path(prefix), private, public)
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("%w; nothing was written (another --output-key-prefix gives another file)", err)
+			}
+			if err != nil {
+				return err
+			}
+			key, err := fingerprint(public)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(host.Out, "private key  %s\npublic key   %s\nfingerprint  %s\n", privatePath, publicPath, key)
+			return err
+		},
+	}
+	command.Flags().StringVar(&prefix, "output-key-prefix", prefix, "write PREFIX.key and PREFIX.pub; never replaces a file")
+	return command
+}
+
+func newKeyPublic(host *Host) *cobra.Command {
+	var key, output string
+	command := &cobra.Command{
+		Use: "public", Short: "Print the public key of a private key", Args: cobra.NoArgs,
+		Example: "  assay key public --key assay.key --output assay.pub",
+		RunE: func(*cobra.Command, []string) error {
+			if key == "" {
+				return usage("--key is missing").withHint("name the private key, such as --key assay.key")
+			}
+			signer, err := file.Open(host.path(key), host.password)
+			if err != nil {
+				return err
+			}
+			public, err := cosignkey.EncodePublic(signer.Public())
+			if err != nil {
+				return err
+			}
+			return host.write(output, func(w io.Writer) error {
+				_, err := w.Write(public)
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&key, "key", "", "private key file")
+	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
+	return command
+}
+
+// passwordVariables are looked at in order; the first one that is set counts,
+// also when it is set to nothing.
+var passwordVariables = [...]string{"ASSAY_PASSWORD", "COSIGN_PASSWORD"}
+
+// password is the password of an existing key.
+func (h *Host) password() ([]byte, error) {
+	for _, name := range passwordVariables {
+		if h.hasEnv(name) {
+			return []byte(h.env(name)), nil
+		}
+	}
+	if h.ReadPassword == nil {
+		return nil, usage("the private key has a password, and there is no terminal to ask for it").
+			withHint("set ASSAY_PASSWORD (or COSIGN_PASSWORD); set to nothing it means an empty password")
+	}
+	return h.ask("password for the private key: ")
+}
+
+// newPassword is the password of a key that is being made, asked for twice.
+func (h *Host) newPassword() ([]byte, error) {
+	for _, name := range passwordVariables {
+		if h.hasEnv(name) {
+			return []byte(h.env(name)), nil
+		}
+	}
+	if h.ReadPassword == nil {
+		return nil, usage("a new private key needs a password, and there is no terminal to ask for it").
+			withHint("set ASSAY_PASSWORD (or COSIGN_PASSWORD); set to nothing it means an empty password")
+	}
+	first, err := h.ask("password for the new private key: ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := h.ask("once more: ")
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(first, second) {
+		return nil, errors.New("the two passwords differ; nothing was written")
+	}
+	return first, nil
+}
+
+func (h *Host) ask(question string) ([]byte, error) {
+	fmt.Fprint(h.Err, question)
+	answer, err := h.ReadPassword()
+	fmt.Fprintln(h.Err)
+	if err != nil {
+		return nil, fmt.Errorf("reading the password: %w", err)
+	}
+	return answer, nil
+}
+
+func fingerprint(public []byte) (identity.Key, error) {
+	keys, err := cosignkey.ReadPublic(public)
+	if err != nil {
+		return identity.Key{}, err
+	}
+	return identity.KeyOf(keys[0])
+}
+
+// readFile reads a file of the user's, with a bound.
+func (h *Host) readFile(name string, bound int64) ([]byte, error) {
+	f, err := os.Open(h.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return limit.ReadAll(f, name, bound)
+}

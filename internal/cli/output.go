@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+)
+
+// formatFlag adds -o/--format.
+func formatFlag(command *cobra.Command, value *string, initial string, formats ...string) {
+	command.Flags().StringVarP(value, "format", "o", initial, "output format: "+strings.Join(formats, ", "))
+	// A fixed list cannot fail to register.
+	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// oneOf refuses a word that is none of the words. A file name given to -o gets
+// the hint that people need who know other tools.
+func oneOf(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	err := usage("%s %s: want one of %s", flag, value, strings.Join(words, ", "))
+	if flag == "-o" && (strings.ContainsAny(value, "./") || filepath.Ext(value) != "") {
+		return err.withHint("-o is the format; to write into a file use --output %s", value)
+	}
+	return err
+}
+
+func writeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// write gives the writer of --output (host.Out where it is "") to produce. A
+// file is replaced only after produce succeeded.
+func (h *Host) write(output string, produce func(io.Writer) error) error {
+	if output == "" || output == "-" {
+		return produce(h.Out)
+	}
+	target := h.path(output)
+	temporary, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if err != nil {
+		return fmt.Errorf("--output %s: %w", output, err)
+	}
+	defer os.Remove(temporary.Name())
+	if err := produce(temporary); err != nil {
+		temporary.Close()
+		return err
+	}
+	if err := temporary.Chmod(0o644); err != nil {
+		temporary.Close()
+		return fmt.Errorf("--output %s: %w", output, err)
+	}
+	if err := temporary.Close(); err != nil {
+		return fmt.Errorf("--output %s: %w", output, err)
+	}
+	if err := os.Rename(temporary.Name(), target); err != nil {
+		return fmt.Errorf("--output %s: %w", output, err)
+	}
+	return nil
+}
+
+// say prints a line of progress for people, on standard error.
+func (h *Host) say(format string, arguments ...any) {
+	fmt.Fprintf(h.Err, format+"\n", arguments...)
+}
+
+// warn prints a warning.
+func (h *Host) warn(format string, arguments ...any) {
+	fmt.Fprintf(h.Err, "assay: warning: "+format+"\n", arguments...)
+}
+
+// colour paints text on a terminal that wants it.
+func (h *Host) colour(code, text string) string {
+	if !h.OutTerminal || h.env("NO_COLOR") != "" || h.env("TERM") == "dumb" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (h *Host) paintLevel(level finding.Level, text string) string {
+	switch level {
+	case finding.Critical:
+		return h.colour("1;31", text)
+	case finding.High:
+		return h.colour("31", text)
+	case finding.Medium:
+		return h.colour("33", text)
+	}
+	return text
+}
+
+// clean makes text from outside safe to print on a terminal: control
+// characters, which could move the cursor or recolour a denial, are shown as
+// what they are.
+func clean(text string) string {
+	if strings.IndexFunc(text, control) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if control(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// control is C0, DEL, C1 and the characters that reorder text.
+func control(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+// table prints aligned columns: a header, then rows. Cells are plain text; paint
+// colours a finished cell, so that colour does not count as width.
+func (h *Host) table(w io.Writer, header []string, rows [][]string, paint func(row, column int, cell string) string) error {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	line := func(number int, row []string) error {
+		var b strings.Builder
+		for i, cell := range row {
+			padding := strings.Repeat(" ", widths[i]-len([]rune(cell)))
+			if paint != nil && number >= 0 {
+				cell = paint(number, i, cell)
+			}
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(padding + "  ")
+			}
+		}
+		_, err := fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		return err
+	}
+	if err := line(-1, header); err != nil {
+		return err
+	}
+	for number, row := range rows {
+		if err := line(number, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

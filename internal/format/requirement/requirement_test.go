@@ -1,0 +1,186 @@
+package requirement_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"unicode/utf16"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/requirement"
+)
+
+// describe puts a result on lines, so that a test reads like the file.
+func describe(r requirement.Result) []string {
+	var lines []string
+	for _, c := range r.Components {
+		line := c.Name + "==" + c.Version
+		for _, l := range c.Locations {
+			line += fmt.Sprintf(" %s:%d", l.Path, l.Line)
+		}
+		for _, h := range c.Hashes {
+			line += " " + h.Short()
+		}
+		lines = append(lines, line)
+	}
+	for _, u := range r.Unresolved {
+		lines = append(lines, fmt.Sprintf("? %s %s:%d %s", u.Name, u.Location.Path, u.Location.Line, u.Reason))
+	}
+	for _, e := range r.Excluded {
+		lines = append(lines, fmt.Sprintf("- %s:%d %s", e.Name, e.Location.Line, e.Marker))
+	}
+	for _, o := range r.Options {
+		lines = append(lines, fmt.Sprintf("o %d %s", o.Location.Line, o.Text))
+	}
+	return lines
+}
+
+func read(t *testing.T, files map[string]string) (requirement.Result, error) {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	for name, content := range files {
+		fsys[name] = &fstest.MapFile{Data: []byte(content)}
+	}
+	return requirement.Read(fsys, "requirements.txt", requirement.DefaultEnvironment())
+}
+
+const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+func TestRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		want    []string
+	}{
+		"pins":                {"numpy==1.26.4\nPandas === 2.1.4 # why\n", []string{"numpy==1.26.4 requirements.txt:1", "pandas==2.1.4 requirements.txt:2"}},
+		"names are one":       {"Ruamel_Yaml.clib==0.2\n", []string{"ruamel-yaml-clib==0.2 requirements.txt:1"}},
+		"versions normalise":  {"torch==1.13.0+CPU\nx==v1.0-1\n", []string{"torch==1.13.0+cpu requirements.txt:1", "x==1.0.post1 requirements.txt:2"}},
+		"hash, continued":     {"six==1.16.0 \\\n    --hash=sha256:" + hash + " \\\n    --hash sha256:" + strings.ToUpper(hash) + "\n", []string{"six==1.16.0 requirements.txt:1 sha256:e3b0c44298fc sha256:e3b0c44298fc"}},
+		"range":               {"a>=2.0\nb~=1.24\nc==1.*\nd<2,>=1\ne\n", []string{"? a requirements.txt:1 a range names no single version; pin it with ==", "? b requirements.txt:2 a range names no single version; pin it with ==", "? c requirements.txt:3 a range names no single version; pin it with ==", "? d requirements.txt:4 a range names no single version; pin it with ==", "? e requirements.txt:5 no version is given"}},
+		"extras":              {"celery[redis, pytest]==4.4.7\n", []string{"celery==4.4.7 requirements.txt:1", "? celery requirements.txt:1 what the extras [redis,pytest] bring along is not written here"}},
+		"markers":             {"pywin32==306; sys_platform == \"win32\"\nuvloop==0.19.0 ; sys_platform != 'win32' and (python_version >= \"3.8\" or os_name == 'nt')\nx==1; python_version < '3.9'\ny==1;'linux' in sys_platform\nz==1; extra == 'dev'\n", []string{"uvloop==0.19.0 requirements.txt:2", "y==1 requirements.txt:4", "- pywin32:1 sys_platform == \"win32\"", "- x:3 python_version < '3.9'", "- z:5 extra == 'dev'"}},
+		"3.10 is after 3.9":   {"x==1; python_version > '3.9'\n", []string{"x==1 requirements.txt:1"}},
+		"bad marker":          {"x==1; nonsense == '1'\n", []string{`? x requirements.txt:1 its marker cannot be read: unknown variable "nonsense"`}},
+		"URLs and paths":      {"git+https://user:secret@example.com/x.git@v1#egg=Some_Thing\nhttps://example.com/a.whl\nb @ https://example.com/b-1.0-py3-none-any.whl\n./local\n-e .\n-e git+https://example.com/y#egg=y\nc.tar.gz\n", []string{"? some-thing requirements.txt:1 a version control URL names no version that could be checked", "? requirements.txt:2 a URL names no version that could be checked", "? requirements.txt:4 a local path has no fixed version", "? requirements.txt:5 an editable install of a directory or repository has no fixed version", "? y requirements.txt:6 an editable install of a directory or repository has no fixed version", "? requirements.txt:7 a local file has no fixed version", "? b requirements.txt:3 a URL names no version that could be checked"}},
+		"options":             {"--index-url https://user:pw@example.com/simple\n-i https://example.com\n--no-index\n", []string{"o 1 --index-url https://****@example.com/simple", "o 2 -i https://example.com", "o 3 --no-index"}},
+		"variables":           {"x==${VERSION}\n", []string{"? requirements.txt:1 an environment variable is not expanded here"}},
+		"nonsense":            {"==1.0\n!!!\na==1.0==2\n", []string{"? requirements.txt:1 this is no requirement that pip could read", "? requirements.txt:2 this is no requirement that pip could read", `? a requirements.txt:3 "==1.0==2": "1.0==2" is no version by PEP 440`}},
+		"hash that is none":   {"x==1 --hash=sha256:12\n", []string{`? x requirements.txt:1 its hash cannot be read: digest "sha256:12": sha256 has 64 hex digits, found 2`}},
+		"comments, CRLF":      {"# a\r\nx==1 # b\r\n\r\ny==2\r\n", []string{"x==1 requirements.txt:2", "y==2 requirements.txt:4"}},
+		"comment ends a line": {"x==1 \\\n# nothing\ny==2\n", []string{"x==1 requirements.txt:1", "y==2 requirements.txt:3"}},
+		"byte order mark":     {"\ufeffx==1\n", []string{"x==1 requirements.txt:1"}},
+		"same pin twice":      {"x==1\nX==1.0\nx==2\n", []string{"x==1 requirements.txt:1", "x==1.0 requirements.txt:2", "x==2 requirements.txt:3"}},
+		"no line break":       {"x==1", []string{"x==1 requirements.txt:1"}},
+		"fragment in name":    {"x==1#2\n", []string{`? x requirements.txt:1 "==1#2": "1#2" is no version by PEP 440`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result, err := read(t, map[string]string{"requirements.txt": c.content})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := describe(result)
+			for i := range got {
+				got[i] = strings.ReplaceAll(got[i], "?  ", "? ")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	result, err := read(t, map[string]string{
+		"requirements.txt": "-r base/a.txt\n-c constraints.txt\n--requirement=base/a.txt\nflask\nurllib3>=1.25\nzope==5\n-r https://example.com/r.txt\n-r ../out.txt\n",
+		"base/a.txt":       "-r b.txt\nx==1\n",
+		"base/b.txt":       "-r a.txt\ny==2\n",
+		"constraints.txt":  "flask==3.0.0\nurllib3==1.24\nzope<5\nunused==1\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"y==2 base/b.txt:2", "x==1 base/a.txt:2", "flask==3.0.0 requirements.txt:4 constraints.txt:1",
+		"?  requirements.txt:7 a requirements file at a URL is not fetched",
+		"?  requirements.txt:8 the included file is outside the scanned directory",
+		"? urllib3 requirements.txt:5 it contradicts the constraint at constraints.txt:2",
+		"? zope requirements.txt:6 it contradicts the constraint at constraints.txt:3",
+	}
+	if diff := cmp.Diff(want, describe(result)); diff != "" {
+		t.Error(diff)
+	}
+	var sources []string
+	for _, s := range result.Sources {
+		sources = append(sources, s.Path)
+	}
+	if diff := cmp.Diff([]string{"requirements.txt", "base/a.txt", "base/b.txt", "constraints.txt"}, sources); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUTF16(t *testing.T) {
+	for _, order := range []string{"little", "big"} {
+		units := utf16.Encode([]rune("\ufeffx==1\n"))
+		var content []byte
+		for _, u := range units {
+			if order == "little" {
+				content = append(content, byte(u), byte(u>>8))
+			} else {
+				content = append(content, byte(u>>8), byte(u))
+			}
+		}
+		result, err := read(t, map[string]string{"requirements.txt": string(content)})
+		if err != nil || len(result.Components) != 1 || result.Components[0].Name != "x" {
+			t.Errorf("%s endian: %+v, %v", order, result.Components, err)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"missing":         {map[string]string{}, "requirements.txt"},
+		"missing include": {map[string]string{"requirements.txt": "x==1\n-r gone.txt\n"}, "requirements.txt:2: open gone.txt"},
+		"NUL":             {map[string]string{"requirements.txt": "x==1\n\x00"}, "requirements.txt:2: a NUL byte"},
+		"not UTF-8":       {map[string]string{"requirements.txt": "\xff\n"}, "requirements.txt:1: not UTF-8"},
+		"odd UTF-16":      {map[string]string{"requirements.txt": "\xff\xfea"}, "odd number of bytes"},
+		"a directory":     {map[string]string{"requirements.txt/x": ""}, "no regular file"},
+		"too large":       {map[string]string{"requirements.txt": strings.Repeat("#", limit.Lockfile+1)}, "larger than the bound"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := read(t, c.files); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+	files := map[string]string{}
+	for i := range limit.RequirementIncludes + 1 {
+		files[fmt.Sprintf("r%d.txt", i)] = fmt.Sprintf("-r r%d.txt\n", i+1)
+	}
+	files["requirements.txt"] = "-r r0.txt\n"
+	if _, err := read(t, files); err == nil || !strings.Contains(err.Error(), "larger than the bound of 256 files") {
+		t.Errorf("a long chain of includes: %v", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("numpy==1.26.4 ; python_version >= '3.8' --hash=sha256:" + hash)
+	f.Add("-r requirements.txt\n-c requirements.txt\nx>=1")
+	f.Add("a[b]==1 \\\n#\n(x)")
+	f.Add("x @ https://e/x ; os_name == 'nt'")
+	f.Fuzz(func(t *testing.T, content string) {
+		result, err := requirement.Read(fstest.MapFS{"r": {Data: []byte(content)}}, "r", requirement.DefaultEnvironment())
+		if err != nil {
+			return
+		}
+		for _, c := range result.Components {
+			if c.Name == "" || c.Version == "" || strings.ContainsAny(c.Version, "<>*~ ") || len(c.Locations) == 0 {
+				t.Errorf("component %+v of %q", c, content)
+			}
+		}
+	})
+}
