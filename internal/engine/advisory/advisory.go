@@ -1,0 +1,248 @@
+// Package advisory matches an inventory against advisories.
+//
+// Entry points are [Match] and [Upgrade]. Versions are compared by order, as
+// OSV's events mean it, never by installer rules. A local label
+// ("1.13.0+cpu") is compared by its public part, unless the event has a label
+// of its own. What cannot be compared counts as affected: a scanner that
+// shrugs is worse than one that errs on the loud side.
+//
+// The package fetches nothing. An ecosystem that the source does not cover is
+// an error, never "no findings".
+package advisory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/osv"
+)
+
+// Source is where advisories come from.
+type Source interface {
+	// Covers says whether advisories of the ecosystem are there at all.
+	Covers(ecosystem string) bool
+	// Lookup lists the advisories that name a package; the name is spelled
+	// as the ecosystem normalises it.
+	Lookup(ctx context.Context, ecosystem, name string) ([]osv.Record, error)
+}
+
+// MissingEcosystemError says that components could not be tested because the
+// source has no advisories of their ecosystem.
+type MissingEcosystemError struct {
+	Ecosystem string
+	// Packages is how many components are concerned.
+	Packages int
+}
+
+// Error names the ecosystem and what to do.
+func (e *MissingEcosystemError) Error() string {
+	return fmt.Sprintf("no advisories of %s are there, and %d packages need them: nothing was decided; import them with `assay db import`", e.Ecosystem, e.Packages)
+}
+
+// Match finds the advisories that affect the components, one finding for each
+// component and vulnerability, worst first. An uncovered ecosystem is a
+// *MissingEcosystemError.
+func Match(ctx context.Context, inventory component.Inventory, source Source) ([]finding.Finding, error) {
+	missing := map[string]int{}
+	for _, c := range inventory.Components {
+		if !source.Covers(c.Ecosystem) {
+			missing[c.Ecosystem]++
+		}
+	}
+	for _, c := range inventory.Components {
+		if n := missing[c.Ecosystem]; n > 0 {
+			return nil, &MissingEcosystemError{Ecosystem: c.Ecosystem, Packages: n}
+		}
+	}
+	findings := []finding.Finding{}
+	for _, c := range inventory.Components {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		found, err := match(ctx, c, source)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, found...)
+	}
+	Sort(findings)
+	return findings, nil
+}
+
+// Sort puts findings into their order: worst first, then package, version, id
+// and place.
+func Sort(findings []finding.Finding) {
+	slices.SortStableFunc(findings, func(a, b finding.Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity.Level, a.Severity.Level), cmp.Compare(a.Component.Name, b.Component.Name),
+			cmp.Compare(a.Component.Version, b.Component.Version), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// names is how advisories call a component: distributions speak of source
+// packages.
+func names(c component.Component) (name, version string) {
+	if c.SourceName == "" {
+		return c.Name, c.Version
+	}
+	return c.SourceName, cmp.Or(c.SourceVersion, c.Version)
+}
+
+// affecting lists the advisories that affect the component, and all that name
+// its package.
+func affecting(ctx context.Context, c component.Component, source Source) (hits, all []osv.Record, err error) {
+	name, version := names(c)
+	all, err = source.Lookup(ctx, c.Ecosystem, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking up %s %s: %w", c.Ecosystem, name, err)
+	}
+	all = slices.DeleteFunc(all, func(r osv.Record) bool { return !r.Withdrawn.IsZero() })
+	order := orderOf(c.Ecosystem)
+	for _, r := range all {
+		if affects(r, order, version) {
+			hits = append(hits, r)
+		}
+	}
+	return hits, all, nil
+}
+
+func affects(r osv.Record, order order, version string) bool {
+	return slices.ContainsFunc(r.Affected, func(a osv.Affected) bool { return order.affected(a, version) })
+}
+
+func match(ctx context.Context, c component.Component, source Source) ([]finding.Finding, error) {
+	hits, all, err := affecting(ctx, c, source)
+	if err != nil {
+		return nil, err
+	}
+	order := orderOf(c.Ecosystem)
+	_, version := names(c)
+	var findings []finding.Finding
+	for _, group := range merge(hits, all) {
+		f := describe(group)
+		f.Component = c
+		f.Fixed = heal(order, version, group)
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
+
+// merge puts records of one vulnerability together: those that share an id or
+// an alias, directly or through any record of the package, by union-find.
+// Groups come in the order of their first record.
+func merge(hits, all []osv.Record) [][]osv.Record {
+	parent := map[string]string{}
+	var root func(string) string
+	root = func(id string) string {
+		up, known := parent[id]
+		if !known || up == id {
+			return id
+		}
+		top := root(up)
+		parent[id] = top
+		return top
+	}
+	for _, r := range all {
+		for _, alias := range r.Aliases {
+			parent[root(alias)] = root(r.ID)
+		}
+	}
+	groups := map[string][]osv.Record{}
+	var keys []string
+	for _, r := range hits {
+		key := root(r.ID)
+		if groups[key] == nil {
+			keys = append(keys, key)
+		}
+		groups[key] = append(groups[key], r)
+	}
+	merged := make([][]osv.Record, 0, len(keys))
+	for _, key := range keys {
+		merged = append(merged, groups[key])
+	}
+	return merged
+}
+
+// describe merges what the records of one vulnerability say about it.
+func describe(group []osv.Record) finding.Finding {
+	var ids []string
+	for _, r := range group {
+		ids = append(append(ids, r.ID), r.Aliases...)
+	}
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(idRank(a), idRank(b)), cmp.Compare(a, b)) })
+	ids = slices.Compact(ids)
+	f := finding.Finding{ID: ids[0], Aliases: slices.Clone(ids[1:])}
+	slices.Sort(f.Aliases)
+	for _, r := range group {
+		for _, rating := range r.Ratings() {
+			if !slices.Contains(f.Ratings, rating) {
+				f.Ratings = append(f.Ratings, rating)
+			}
+		}
+		f.Title = cmp.Or(f.Title, r.Summary)
+		f.Details = cmp.Or(f.Details, r.Details)
+		f.Weaknesses = append(f.Weaknesses, r.Database.Weaknesses...)
+		for _, reference := range r.References {
+			f.References = append(f.References, reference.URL)
+		}
+		if f.Published.IsZero() || !r.Published.IsZero() && r.Published.Before(f.Published) {
+			f.Published = r.Published
+		}
+		if r.Modified.After(f.Modified) {
+			f.Modified = r.Modified
+		}
+	}
+	slices.Sort(f.Weaknesses)
+	slices.Sort(f.References)
+	f.Weaknesses, f.References = slices.Compact(f.Weaknesses), slices.Compact(f.References)
+	f.Severity = severity(f.Ratings)
+	return f
+}
+
+// idRank puts the CVE first, then GitHub's id, then the rest.
+func idRank(id string) int {
+	switch {
+	case strings.HasPrefix(id, "CVE-"):
+		return 0
+	case strings.HasPrefix(id, "MAL-"):
+		return 1
+	case strings.HasPrefix(id, "GHSA-"):
+		return 2
+	case strings.HasPrefix(id, "PYSEC-"):
+		return 3
+	}
+	return 4
+}
+
+// severity chooses the rating that counts. A reviewed word or vector of
+// GitHub's goes before one that was copied; a malicious package before all.
+func severity(ratings []finding.Severity) finding.Severity {
+	rank := func(s finding.Severity) int {
+		at := slices.Index([]string{"malicious-packages", "ghsa", "nvd", "debian", "ubuntu", "pypa"}, s.Source)
+		if at < 0 {
+			at = 9
+		}
+		// A vector says more than a word; version 4 comes after 3, which is
+		// what other tools show.
+		switch {
+		case strings.HasPrefix(s.Vector, "CVSS:3"):
+			return at * 4
+		case strings.HasPrefix(s.Vector, "CVSS:4"):
+			return at*4 + 1
+		case s.Vector != "":
+			return at*4 + 2
+		}
+		return at*4 + 3
+	}
+	best := finding.Severity{}
+	for _, rating := range ratings {
+		if best.Source == "" || rank(rating) < rank(best) {
+			best = rating
+		}
+	}
+	return best
+}

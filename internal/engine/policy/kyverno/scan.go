@@ -1,0 +1,83 @@
+package kyverno
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/verdict"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/predicate"
+)
+
+// scan holds a vulnerability attestation to what no condition can make good:
+// a scan that saw nothing, and one with the built-in sample.
+func (j *judge) scan(a attestation, claim trust.Claim) []verdict.Check {
+	if predicate.Family(claim.Type()) != predicate.TypeCosignVuln {
+		return nil
+	}
+	report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
+	sample := report.Database.Sample
+	if err != nil { // another scanner's report, which the conditions read
+		sample = bytes.Contains(claim.Predicate(), []byte(predicate.SampleURI))
+	}
+	var wrong []verdict.Check
+	if sample && !j.policy.allowSample {
+		wrong = append(wrong, verdict.Check{Name: a.name, Outcome: verdict.Failed, Expected: "a scan with real advisories",
+			Found: "a scan with the sample of advisories that is built into Assay", Evidence: []verdict.Evidence{claim.Evidence()},
+			Remedy: "import advisories (assay db import), scan and attest again; for a demonstration annotate the policy with " + allowSample + `: "true"`})
+	}
+	if err == nil && report.Packages == 0 {
+		wrong = append(wrong, verdict.Check{Name: a.name, Outcome: verdict.Failed, Expected: "a scan that found packages",
+			Found: "a scan that found no package, which says nothing about the image", Evidence: []verdict.Evidence{claim.Evidence()},
+			Remedy: "scan the image again, and see what could not be resolved"})
+	}
+	return wrong
+}
+
+// explain adds to failed conditions on a scan what the scan found, by name, and
+// what would heal it.
+func (j *judge) explain(wrong []verdict.Check, claim trust.Claim) {
+	if predicate.Family(claim.Type()) != predicate.TypeCosignVuln {
+		return
+	}
+	report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
+	if err != nil || len(report.Vulnerabilities) == 0 {
+		return
+	}
+	var items, remedies []string
+	for _, level := range []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"} {
+		for _, v := range report.Vulnerabilities {
+			if v.Severity != level || len(items) > limit.DenialItems {
+				continue
+			}
+			if len(items) == limit.DenialItems {
+				items = append(items, fmt.Sprintf("and %d more", len(report.Vulnerabilities)-limit.DenialItems))
+				continue
+			}
+			items = append(items, describe(v))
+			if update := v.Package + " to " + v.Fixed; v.Fixed != "" && !slices.Contains(remedies, update) {
+				remedies = append(remedies, update)
+			}
+		}
+	}
+	for i := range wrong {
+		if wrong[i].Outcome != verdict.Failed || wrong[i].Remedy != "" {
+			continue
+		}
+		wrong[i].Items = items
+		if len(remedies) > 0 {
+			wrong[i].Remedy = "update " + strings.Join(remedies, ", ") + "; then build, scan and attest again"
+		}
+	}
+}
+
+func describe(v predicate.Vulnerability) string {
+	text := fmt.Sprintf("%s %s %s %s", v.ID, v.Severity, v.Package, v.Installed)
+	if v.Fixed != "" {
+		text += ", fixed in " + v.Fixed
+	}
+	return text
+}

@@ -1,0 +1,31 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-161fc314/assay/internal/domain/identity"
+	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+)
+
+// ParseSigner makes a signer of the public keys in PEM (PKIX), one or more:
+// any of them speaks for it, so that a key can be rotated. See
+// cosignkey.ReadPublic for what is accepted. The errors name the signer.
+func ParseSigner(name string, pem []byte) (Signer, error) {
+	if name == "" {
+		return Signer{}, errors.New("signer without a name")
+	}
+	publics, err := cosignkey.ReadPublic(pem)
+	if err != nil {
+		return Signer{}, fmt.Errorf("signer %q: %w", name, err)
+	}
+	signer := Signer{Name: name}
+	for _, public := range publics {
+		id, err := identity.KeyOf(public)
+		if err != nil {
+			return Signer{}, fmt.Errorf("signer %q: %w", name, err)
+		}
+		signer.Keys = append(signer.Keys, Key{ID: id, Public: public})
+	}
+	return signer, nil
+}

@@ -1,0 +1,322 @@
+// Package attest signs evidence about images and stores it beside them.
+//
+// Entry points are [New], and of an [Attester] Sign (an image signature),
+// Attest (one predicate) and Publish, which does many of both at once. All
+// pieces are signed and checked before the first is stored, and image
+// signatures are stored last: a run that fails half-way never looks signed.
+//
+// What is stored can be found by both generations of verifiers ([Layout]):
+// in-toto statements in Sigstore bundles, attached as OCI referrers, and
+// cosign's older ".att" and ".sig" tags. No transparency log is told.
+//
+// The package resolves no tag, makes no predicate and decides nothing.
+package attest
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/bundle"
+	"github.com/seed-161fc314/assay/internal/format/dsse"
+	"github.com/seed-161fc314/assay/internal/format/intoto"
+	"github.com/seed-161fc314/assay/internal/format/simplesigning"
+	"github.com/seed-161fc314/assay/internal/port/signing"
+	"github.com/seed-161fc314/assay/predicate"
+)
+
+// Store keeps evidence beside images. Each method attaches one piece to the
+// manifest with that digest in repository ("registry.example.com/team/app"),
+// keeps what is attached already, and gives the digest of what it stored.
+type Store interface {
+	// AttachBundle attaches a Sigstore bundle as a referrer.
+	AttachBundle(ctx context.Context, repository string, image subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error)
+	// AttachAttestation appends a DSSE envelope to the ".att" tag.
+	AttachAttestation(ctx context.Context, repository string, image subject.Digest, envelope []byte, predicateType string) (subject.Digest, error)
+	// AttachSignature appends a simple-signing payload with its base64
+	// signature to the ".sig" tag.
+	AttachSignature(ctx context.Context, repository string, image subject.Digest, payload []byte, signature string) (subject.Digest, error)
+}
+
+// Layout says in which forms evidence is stored. The zero value is LayoutBoth.
+type Layout uint8
+
+// The layouts: bundles as referrers (cosign 3), tags (cosign 1 and 2, and the
+// admission controllers of their time), or both.
+const (
+	LayoutBoth Layout = iota
+	LayoutBundle
+	LayoutLegacy
+)
+
+// ParseLayout reads "both", "bundle" or "legacy".
+func ParseLayout(word string) (Layout, error) {
+	switch word {
+	case "both":
+		return LayoutBoth, nil
+	case "bundle":
+		return LayoutBundle, nil
+	case "legacy":
+		return LayoutLegacy, nil
+	}
+	return 0, fmt.Errorf("layout %q: want both, bundle or legacy", word)
+}
+
+// Config is what an Attester works with. Signer, Store and Now must be there.
+type Config struct {
+	Signer signing.Signer
+	Store  Store
+	// Now dates what is stored, and predicates of type "custom".
+	Now    func() time.Time
+	Layout Layout
+}
+
+// Attester signs and stores evidence. It may be used by several goroutines if
+// its signer and store may.
+type Attester struct {
+	config Config
+	self   trust.Signer
+}
+
+// New checks the configuration.
+func New(config Config) (*Attester, error) {
+	if config.Signer == nil || config.Store == nil || config.Now == nil {
+		return nil, errors.New("attest: a signer, a store and a clock are needed")
+	}
+	if config.Layout > LayoutLegacy {
+		return nil, fmt.Errorf("attest: layout %d is not known", config.Layout)
+	}
+	return &Attester{config: config, self: trust.Signer{
+		Name: "this key",
+		Keys: []trust.Key{{ID: config.Signer.KeyID(), Public: config.Signer.Public()}},
+	}}, nil
+}
+
+// Image is what evidence is about: a manifest or an index, by digest, in the
+// repository where its evidence is stored.
+type Image struct {
+	// Repository has the registry in it and neither tag nor digest.
+	Repository string
+	Digest     subject.Digest
+}
+
+// String is "repository@digest".
+func (i Image) String() string { return i.Repository + "@" + i.Digest.String() }
+
+// Order is what to sign about one image.
+type Order struct {
+	Image      Image
+	Predicates []Predicate
+	// Sign asks for an image signature, which carries the Annotations.
+	Sign        bool
+	Annotations map[string]string
+}
+
+// Predicate is what one attestation says.
+type Predicate struct {
+	// Type is the predicate type's URI, or a short name that
+	// predicate.TypeOf knows. The Content of "custom" may be any text, and
+	// is wrapped as cosign does.
+	Type string
+	// Content is the predicate alone, a JSON object: never a whole statement.
+	Content []byte
+}
+
+// Stored is one piece that was stored.
+type Stored struct {
+	Image Image      `json:"image"`
+	Type  string     `json:"type"`
+	Form  trust.Form `json:"form"`
+	// Digest is that of the manifest that holds it.
+	Digest subject.Digest `json:"digest"`
+}
+
+// Sign signs an image: a statement of type predicate.TypeCosignSign in a
+// bundle, and cosign's simple-signing payload, as the layout says.
+func (a *Attester) Sign(ctx context.Context, image Image, annotations map[string]string) ([]Stored, error) {
+	return a.Publish(ctx, []Order{{Image: image, Sign: true, Annotations: annotations}})
+}
+
+// Attest signs one predicate about an image. A *StatementError says that the
+// predicate is a whole statement.
+func (a *Attester) Attest(ctx context.Context, image Image, predicateType string, content json.RawMessage) ([]Stored, error) {
+	return a.Publish(ctx, []Order{{Image: image, Predicates: []Predicate{{predicateType, content}}}})
+}
+
+// Publish signs everything that is ordered, then stores it: all attestations
+// first, in order, then all image signatures. If anything cannot be signed,
+// nothing is stored. If storing fails, it stops, and what was stored until
+// then comes back with an error that says how much is missing; ordering the
+// same again adds the pieces once more, which does no harm.
+func (a *Attester) Publish(ctx context.Context, orders []Order) ([]Stored, error) {
+	attestations, signatures, err := a.sign(ctx, orders)
+	if err != nil {
+		return nil, err
+	}
+	if len(attestations)+len(signatures) == 0 {
+		return nil, errors.New("attest: nothing was ordered to be signed")
+	}
+	now := a.config.Now()
+	pieces := append(attestations, signatures...)
+	var stored []Stored
+	for _, p := range pieces {
+		digest, err := p.store(ctx, a.config.Store, now)
+		if err != nil {
+			return stored, fmt.Errorf("storing %s (%s) of %s: %w (%d of %d pieces are stored%s; run it again)",
+				p.what(), p.form, p.image, err, len(stored), len(pieces), unsigned(len(stored), len(attestations), len(signatures)))
+		}
+		stored = append(stored, Stored{Image: p.image, Type: p.predicateType, Form: p.form, Digest: digest})
+	}
+	return stored, nil
+}
+
+func unsigned(stored, attestations, signatures int) string {
+	if signatures > 0 && stored <= attestations {
+		return ", no image signature among them"
+	}
+	return ""
+}
+
+// piece is one signed piece of evidence that is to be stored.
+type piece struct {
+	image         Image
+	predicateType string
+	form          trust.Form
+	content       []byte
+	// signature is in base64, for simple signing only.
+	signature string
+}
+
+func (p piece) what() string {
+	if p.predicateType == predicate.TypeCosignSign {
+		return "image signature"
+	}
+	return "attestation " + p.predicateType
+}
+
+func (p piece) store(ctx context.Context, store Store, now time.Time) (subject.Digest, error) {
+	switch p.form {
+	case trust.Bundle:
+		return store.AttachBundle(ctx, p.image.Repository, p.image.Digest, p.content, p.predicateType, now)
+	case trust.Envelope:
+		return store.AttachAttestation(ctx, p.image.Repository, p.image.Digest, p.content, p.predicateType)
+	}
+	return store.AttachSignature(ctx, p.image.Repository, p.image.Digest, p.content, p.signature)
+}
+
+func (a *Attester) sign(ctx context.Context, orders []Order) (attestations, signatures []piece, err error) {
+	for _, order := range orders {
+		if order.Image.Repository == "" || order.Image.Digest.IsZero() {
+			return nil, nil, fmt.Errorf("attest: image %q: a repository and a digest are needed", order.Image)
+		}
+		for _, p := range order.Predicates {
+			pieces, err := a.attestation(ctx, order.Image, p)
+			if err != nil {
+				return nil, nil, fmt.Errorf("attesting %s of %s: %w", p.Type, order.Image, err)
+			}
+			attestations = append(attestations, pieces...)
+		}
+		if !order.Sign {
+			continue
+		}
+		pieces, err := a.signature(ctx, order.Image, order.Annotations)
+		if err != nil {
+			return nil, nil, fmt.Errorf("signing %s: %w", order.Image, err)
+		}
+		signatures = append(signatures, pieces...)
+	}
+	return attestations, signatures, nil
+}
+
+func (a *Attester) attestation(ctx context.Context, image Image, p Predicate) ([]piece, error) {
+	predicateType, content, err := prepare(p, a.config.Now())
+	if err != nil {
+		return nil, err
+	}
+	about := intoto.SubjectOf(image.Repository, image.Digest)
+	envelope, err := a.envelope(ctx, intoto.New([]intoto.Subject{about}, predicateType, content))
+	if err != nil {
+		return nil, err
+	}
+	var pieces []piece
+	if a.config.Layout != LayoutLegacy {
+		content, err := bundle.Encode(envelope, a.config.Signer.KeyID())
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece{image: image, predicateType: predicateType, form: trust.Bundle, content: content})
+	}
+	if a.config.Layout != LayoutBundle {
+		content, err := dsse.Encode(envelope)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece{image: image, predicateType: predicateType, form: trust.Envelope, content: content})
+	}
+	return pieces, a.check(pieces)
+}
+
+func (a *Attester) signature(ctx context.Context, image Image, annotations map[string]string) ([]piece, error) {
+	var pieces []piece
+	if a.config.Layout != LayoutLegacy {
+		// As cosign does, the subject has no name: a signature is about the
+		// digest, wherever the image is copied to.
+		about := intoto.SubjectOf("", image.Digest)
+		about.Annotations = annotations
+		envelope, err := a.envelope(ctx, intoto.New([]intoto.Subject{about}, predicate.TypeCosignSign, nil))
+		if err != nil {
+			return nil, err
+		}
+		content, err := bundle.Encode(envelope, a.config.Signer.KeyID())
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece{image: image, predicateType: predicate.TypeCosignSign, form: trust.Bundle, content: content})
+	}
+	if a.config.Layout != LayoutBundle {
+		payload := simplesigning.Encode(image.Repository, image.Digest, annotations)
+		signature, err := a.config.Signer.Sign(ctx, payload)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, piece{
+			image: image, predicateType: predicate.TypeCosignSign, form: trust.SimpleSigning,
+			content: payload, signature: base64.StdEncoding.EncodeToString(signature),
+		})
+	}
+	return pieces, a.check(pieces)
+}
+
+func (a *Attester) envelope(ctx context.Context, statement intoto.Statement) (dsse.Envelope, error) {
+	payload, err := intoto.Encode(statement)
+	if err != nil {
+		return dsse.Envelope{}, err
+	}
+	signature, err := a.config.Signer.Sign(ctx, dsse.PAE(dsse.InToto, payload))
+	if err != nil {
+		return dsse.Envelope{}, err
+	}
+	return dsse.Envelope{
+		PayloadType: dsse.InToto, Payload: payload, Signatures: []dsse.Signature{{Sig: signature}},
+	}, nil
+}
+
+// check holds each piece to what a gate will ask of it, before anybody sees
+// it: evidence that no door would accept is not worth storing.
+func (a *Attester) check(pieces []piece) error {
+	for _, p := range pieces {
+		_, rejection := trust.Verify(trust.Evidence{
+			Digest: subject.Of(p.content), Attached: p.image.Digest,
+			Form: p.form, Content: p.content, Signature: p.signature,
+		}, []trust.Signer{a.self}, []subject.Digest{p.image.Digest})
+		if rejection != nil {
+			return fmt.Errorf("no gate would accept this %s: %s: %s", p.form, rejection.Reason, rejection.Detail)
+		}
+	}
+	return nil
+}
