@@ -48,8 +48,10 @@ type Result struct {
 	// Declared.
 	Components []component.Component
 	Unresolved []component.Unresolved
-	// Sources are the files that were read.
+	// Sources are the files that were read, Required those of them that were
+	// read for their requirements and not as constraints.
 	Sources  []component.Source
+	Required []string
 	Options  []Option
 	Excluded []Excluded
 }
@@ -103,6 +105,9 @@ func (r *reader) file(name string, constraint bool, from string) error {
 			return fmt.Errorf("%s: %w", from, err)
 		}
 		return err
+	}
+	if !constraint {
+		r.result.Required = append(r.result.Required, name)
 	}
 	if !r.read["r:"+name] || !r.read["c:"+name] { // read once, whichever way
 		r.result.Sources = append(r.result.Sources, component.Source{Path: name, Digest: subject.Of(content)})

@@ -1,0 +1,157 @@
+// Package dpkg reads the database of packages that dpkg installed.
+//
+// Entry point is [Parse], for var/lib/dpkg/status and for the files below
+// var/lib/dpkg/status.d that distroless images have instead. The format is
+// Debian Policy's chapter 5, "Control files and their fields". The package
+// opens nothing and compares no versions.
+package dpkg
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/package-url/packageurl-go"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+)
+
+// Package is one installed package.
+type Package struct {
+	Name, Version, Architecture string
+	// SourceName and SourceVersion are the source package's; the version is
+	// the package's own where the entry gives none.
+	SourceName, SourceVersion string
+	// Line is where its entry begins, from 1.
+	Line int
+}
+
+// maxField bounds one line of the fields that are kept.
+const maxField = 4 << 10
+
+// Parse lists the packages whose files are there: state "installed", and the
+// states on the way to it (unpacked, half-configured, triggers-*), since their
+// files are on disk. Removed packages are left out. An entry with files but
+// without a name or a version is an error that gives its line.
+func Parse(r io.Reader, where string) ([]Package, error) {
+	reader := bufio.NewReaderSize(limit.Reader(r, where, limit.PackageDatabase), 64<<10)
+	var packages []Package
+	var current Package
+	var status string
+	begun := false
+	flush := func() error {
+		defer func() { current, status, begun = Package{}, "", false }()
+		if !begun || !present(status) {
+			return nil
+		}
+		if current.Name == "" || current.Version == "" {
+			return fmt.Errorf("%s:%d: an entry without Package or Version; the package database is damaged", where, current.Line)
+		}
+		if current.SourceName == "" {
+			current.SourceName = current.Name
+		}
+		if current.SourceVersion == "" {
+			current.SourceVersion = current.Version
+		}
+		packages = append(packages, current)
+		return nil
+	}
+	for number := 1; ; number++ {
+		line, long, err := readLine(reader)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("%s: %w", where, err)
+		}
+		if strings.TrimSpace(line) == "" {
+			if flushErr := flush(); flushErr != nil {
+				return nil, flushErr
+			}
+		} else {
+			if !begun {
+				begun, current.Line = true, number
+			}
+			if key, value, found := strings.Cut(line, ":"); found && line[0] != ' ' && line[0] != '\t' {
+				if kept := current.set(strings.ToLower(key), strings.TrimSpace(value), &status); kept && long {
+					return nil, fmt.Errorf("%s:%d: %s is longer than %d bytes", where, number, key, maxField)
+				}
+			}
+		}
+		if err != nil {
+			return packages, flush()
+		}
+	}
+}
+
+// readLine reads a line and keeps its beginning.
+func readLine(reader *bufio.Reader) (line string, long bool, err error) {
+	var kept []byte
+	for {
+		part, err := reader.ReadSlice('\n')
+		if room := maxField - len(kept); len(part) > room {
+			long = true
+			kept = append(kept, part[:max(0, room)]...)
+		} else {
+			kept = append(kept, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return strings.TrimRight(string(kept), "\r\n"), long, err
+		}
+	}
+}
+
+// set keeps the fields that matter.
+func (p *Package) set(key, value string, status *string) bool {
+	switch key {
+	case "package":
+		p.Name = value
+	case "version":
+		p.Version = value
+	case "architecture":
+		p.Architecture = value
+	case "status":
+		*status = value
+	case "source":
+		name, rest, versioned := strings.Cut(value, "(")
+		p.SourceName = strings.TrimSpace(name)
+		if versioned {
+			p.SourceVersion = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), ")"))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// present reads dpkg's third status word; files of status.d have no Status.
+func present(status string) bool {
+	if status == "" {
+		return true
+	}
+	words := strings.Fields(status)
+	switch words[len(words)-1] {
+	case "not-installed", "config-files", "half-installed":
+		return false
+	}
+	return true
+}
+
+// Component is a package of a distribution at a place.
+func (p Package) Component(os component.OperatingSystem, where component.Location) component.Component {
+	distro := os.ID
+	if os.VersionID != "" {
+		distro += "-" + os.VersionID
+	}
+	qualifiers := packageurl.QualifiersFromMap(map[string]string{"arch": p.Architecture, "distro": distro})
+	ecosystem := os.Ecosystem()
+	if ecosystem == "" {
+		ecosystem = os.ID // a distribution that nobody has advisories of, by its own name
+	}
+	return component.Component{
+		Ecosystem: ecosystem, Name: p.Name, Version: p.Version, Architecture: p.Architecture,
+		SourceName: p.SourceName, SourceVersion: p.SourceVersion,
+		PURL:       packageurl.NewPackageURL(packageurl.TypeDebian, os.ID, p.Name, p.Version, qualifiers, "").ToString(),
+		Dependency: component.Installed, Locations: []component.Location{where},
+	}
+}

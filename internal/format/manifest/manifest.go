@@ -1,0 +1,331 @@
+// Package manifest finds the images that Kubernetes manifests ask for.
+//
+// The entry point is [Read]. It knows where Pods, the built-in controllers
+// (Deployment, DaemonSet, StatefulSet, ReplicaSet, ReplicationController, Job,
+// CronJob), PodTemplates and lists of them keep their pods, and looks through
+// every other kind for what is shaped like a pod: an object with a list of
+// containers, init containers or ephemeral containers of which one has an
+// image. Images that are mounted as volumes count (spec.volumes[].image).
+//
+// An image that should be there and is not is an error: what cannot be judged
+// is not passed over. A file that asks for no image at all gives an empty
+// list, and the caller says what that means.
+//
+// The package does not parse references, render templates or talk to a
+// cluster. What a controller would put in later (a sidecar) is not in a
+// manifest, and not found.
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/strictyaml"
+)
+
+// Workload is one object that asks for images.
+type Workload struct {
+	// Kind, APIVersion, Namespace and Name are as written; Namespace is ""
+	// where the manifest does not say, Name where it has generateName.
+	Kind       string
+	APIVersion string
+	Namespace  string
+	Name       string
+	// File and Line say where the object starts; lines count from 1.
+	File string
+	Line int
+	// Images are in the order of the file; there is at least one.
+	Images []ImageUse
+}
+
+// ImageUse is one place that names an image.
+type ImageUse struct {
+	// Path is the field, such as "spec.template.spec.containers[0].image".
+	Path string
+	// Reference is the text that stands there, never empty.
+	Reference string
+	Line      int
+}
+
+// Read finds the workloads of all documents of a file, in order. The name is
+// used in results and errors. Content is bounded by limit.Policy bytes and
+// limit.YAMLNodes nodes. A document that is no Kubernetes object (a mapping
+// with apiVersion and kind), a key given twice, a merge key and a container
+// without an image are errors.
+func Read(name string, content []byte) ([]Workload, error) {
+	// Bounds, keys given twice and merge keys are strictyaml's to refuse.
+	if _, err := strictyaml.Documents(name, content); err != nil {
+		return nil, err
+	}
+	r := &reader{file: name}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return r.workloads, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		}
+		if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
+			continue
+		}
+		if err := r.object(document.Content[0], "", "", ""); err != nil {
+			return nil, err
+		}
+	}
+}
+
+type reader struct {
+	file      string
+	workloads []Workload
+	// images bounds what one file may ask for, also through lists.
+	images int
+}
+
+func (r *reader) fail(node *yaml.Node, format string, arguments ...any) error {
+	return fmt.Errorf("%s:%d: %w", r.file, node.Line, fmt.Errorf(format, arguments...))
+}
+
+// object reads one object. Kind and apiVersion are what a typed list implies
+// for elements that do not repeat them; at is the element's path in a list.
+func (r *reader) object(node *yaml.Node, kind, version, at string) error {
+	node = resolve(node)
+	if node.Kind != yaml.MappingNode {
+		return r.fail(node, "%sis no Kubernetes object: want a mapping with apiVersion and kind", place(at))
+	}
+	if written := scalar(get(node, "kind")); written != "" {
+		kind = written
+	}
+	if written := scalar(get(node, "apiVersion")); written != "" {
+		version = written
+	}
+	if kind == "" || version == "" {
+		return r.fail(node, "%sis no Kubernetes object: apiVersion or kind is missing", place(at))
+	}
+	if items := get(node, "items"); strings.HasSuffix(kind, "List") && items != nil && items.Kind == yaml.SequenceNode {
+		element := strings.TrimSuffix(kind, "List")
+		for i, item := range items.Content {
+			if err := r.object(item, element, version, fmt.Sprintf("%sitems[%d].", at, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	metadata := get(node, "metadata")
+	w := Workload{Kind: kind, APIVersion: version, File: r.file, Line: node.Line,
+		Namespace: scalar(get(metadata, "namespace")), Name: scalar(get(metadata, "name"))}
+	var err error
+	if path, known := pods[group(version)+"/"+kind]; known {
+		err = r.builtin(&w, node, at, path)
+	} else {
+		err = r.search(&w, node, &trail{step: strings.TrimSuffix(at, ".")})
+	}
+	if err == nil && len(w.Images) > 0 {
+		r.workloads = append(r.workloads, w)
+	}
+	return err
+}
+
+func place(at string) string {
+	if at == "" {
+		return ""
+	}
+	return strings.TrimSuffix(at, ".") + " "
+}
+
+// pods says where each built-in kind keeps the specification of its pods.
+var pods = map[string][]string{
+	"/Pod":                   {"spec"},
+	"/ReplicationController": {"spec", "template", "spec"},
+	"/PodTemplate":           {"template", "spec"},
+	"apps/Deployment":        {"spec", "template", "spec"},
+	"apps/DaemonSet":         {"spec", "template", "spec"},
+	"apps/StatefulSet":       {"spec", "template", "spec"},
+	"apps/ReplicaSet":        {"spec", "template", "spec"},
+	"extensions/Deployment":  {"spec", "template", "spec"},
+	"extensions/DaemonSet":   {"spec", "template", "spec"},
+	"extensions/ReplicaSet":  {"spec", "template", "spec"},
+	"batch/Job":              {"spec", "template", "spec"},
+	"batch/CronJob":          {"spec", "jobTemplate", "spec", "template", "spec"},
+}
+
+// group is the API group of "apps/v1", and "" of "v1".
+func group(version string) string {
+	before, _, found := strings.Cut(version, "/")
+	if !found {
+		return ""
+	}
+	return before
+}
+
+// lists are the fields of a pod that hold containers.
+var lists = []string{"containers", "initContainers", "ephemeralContainers"}
+
+func (r *reader) builtin(w *Workload, node *yaml.Node, at string, path []string) error {
+	spec := node
+	for i, key := range path {
+		next := get(spec, key)
+		if next == nil || next.Kind != yaml.MappingNode {
+			return r.fail(spec, "%s %s: %s%s is missing or no mapping", w.Kind, w.Name, at, strings.Join(path[:i+1], "."))
+		}
+		spec = next
+	}
+	where := at + strings.Join(path, ".")
+	if containers := get(spec, "containers"); containers == nil || containers.Kind != yaml.SequenceNode || len(containers.Content) == 0 {
+		return r.fail(spec, "%s %s: %s.containers is missing or empty", w.Kind, w.Name, where)
+	}
+	return r.pod(w, spec, where)
+}
+
+// pod reads every image of one pod specification.
+func (r *reader) pod(w *Workload, spec *yaml.Node, where string) error {
+	for _, list := range lists {
+		containers := get(spec, list)
+		if containers == nil || containers.Tag == "!!null" {
+			continue
+		}
+		if containers.Kind != yaml.SequenceNode {
+			return r.fail(containers, "%s: %s is no list", title(w), join(where, list))
+		}
+		for i, container := range containers.Content {
+			if err := r.use(w, resolve(container), "image", fmt.Sprintf("%s[%d]", join(where, list), i)); err != nil {
+				return err
+			}
+		}
+	}
+	volumes := get(spec, "volumes")
+	if volumes == nil || volumes.Kind != yaml.SequenceNode {
+		return nil
+	}
+	for i, volume := range volumes.Content {
+		source := get(resolve(volume), "image")
+		if source == nil {
+			continue
+		}
+		if err := r.use(w, source, "reference", fmt.Sprintf("%s[%d].image", join(where, "volumes"), i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func title(w *Workload) string { return strings.TrimSpace(w.Kind + " " + w.Name) }
+
+func join(where, key string) string {
+	if where == "" {
+		return key
+	}
+	return where + "." + key
+}
+
+// use adds the image in a field of holder.
+func (r *reader) use(w *Workload, holder *yaml.Node, field, where string) error {
+	value := get(holder, field)
+	switch {
+	case value == nil, value.Kind == yaml.ScalarNode && (value.Tag == "!!null" || value.Value == ""):
+		return r.fail(holder, "%s: %s.%s is missing or empty", title(w), where, field)
+	case value.Kind != yaml.ScalarNode || value.Tag != "!!str":
+		return r.fail(value, "%s: %s.%s: want a string that names an image", title(w), where, field)
+	}
+	if r.images++; r.images > images {
+		return &limit.Error{What: r.file, Bound: images, Unit: "images"}
+	}
+	w.Images = append(w.Images, ImageUse{Path: where + "." + field, Reference: value.Value, Line: value.Line})
+	return nil
+}
+
+// images is how many images one file may ask for.
+const images = 100_000
+
+// trail is a path that is spelled only where it is needed: keys may be long,
+// and many nodes lie below each.
+type trail struct {
+	parent *trail
+	step   string
+}
+
+func (t *trail) String() string {
+	var steps []string
+	for ; t != nil; t = t.parent {
+		steps = append(steps, t.step)
+	}
+	slices.Reverse(steps)
+	var b strings.Builder
+	for _, step := range steps {
+		if b.Len() > 0 && step != "" && step[0] != '[' {
+			b.WriteByte('.')
+		}
+		b.WriteString(step)
+	}
+	return b.String()
+}
+
+// search looks through an object of a kind that is not known for pods.
+func (r *reader) search(w *Workload, node *yaml.Node, where *trail) error {
+	node = resolve(node)
+	switch node.Kind {
+	case yaml.SequenceNode:
+		for i, child := range node.Content {
+			if err := r.search(w, child, &trail{where, fmt.Sprintf("[%d]", i)}); err != nil {
+				return err
+			}
+		}
+	case yaml.MappingNode:
+		if likePod(node) {
+			return r.pod(w, node, where.String())
+		}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if err := r.search(w, node.Content[i+1], &trail{where, resolve(node.Content[i]).Value}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// likePod says whether a mapping has a list of containers with an image.
+func likePod(node *yaml.Node) bool {
+	return slices.ContainsFunc(lists, func(list string) bool {
+		containers := get(node, list)
+		return containers != nil && containers.Kind == yaml.SequenceNode && slices.ContainsFunc(containers.Content, func(container *yaml.Node) bool {
+			return get(resolve(container), "image") != nil
+		})
+	})
+}
+
+func resolve(node *yaml.Node) *yaml.Node {
+	for node != nil && node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	return node
+}
+
+// get is the value of a key of a mapping, with aliases followed, or nil.
+func get(node *yaml.Node, key string) *yaml.Node {
+	if node == nil || node.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if resolve(node.Content[i]).Value == key {
+			return resolve(node.Content[i+1])
+		}
+	}
+	return nil
+}
+
+// scalar is the text of a string node, or "".
+func scalar(node *yaml.Node) string {
+	if node == nil || node.Kind != yaml.ScalarNode || node.Tag == "!!null" {
+		return ""
+	}
+	return node.Value
+}

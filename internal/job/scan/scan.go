@@ -1,0 +1,294 @@
+// Package scan finds the packages of a target and what is wrong with them.
+//
+// Entry points are [New] and a [Scanner]'s Directory, File and Image; the
+// functions of the same names with Inventory give the packages without
+// advisories, for an SBOM. A scan that could not test something says so: in an
+// unresolved record, or as an error, but never by leaving it out.
+//
+// The package opens no path and contacts nothing: it is given file systems,
+// images and advisories.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/advisory"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
+	"github.com/seed-161fc314/assay/internal/format/requirement"
+	"github.com/seed-161fc314/assay/internal/port/imagefs"
+)
+
+// Advisories are what a scan matches against.
+type Advisories interface {
+	advisory.Source
+	// Info names them, for reports and evidence.
+	Info() finding.Database
+}
+
+// Config is what a Scanner works with; Advisories and Now must be there.
+type Config struct {
+	Advisories Advisories
+	Now        func() time.Time
+	// Environment is what markers mean; zero is requirement.DefaultEnvironment.
+	Environment requirement.Environment
+}
+
+// Scanner scans targets.
+type Scanner struct {
+	config Config
+}
+
+// New checks the configuration.
+func New(config Config) (*Scanner, error) {
+	if config.Advisories == nil || config.Now == nil {
+		return nil, errors.New("scan: advisories and a clock are needed")
+	}
+	return &Scanner{config: config}, nil
+}
+
+// NothingFoundError says that a target holds no package, so that nothing was
+// tested and nothing can be said.
+type NothingFoundError struct {
+	Target string
+	// Looked is what was looked for.
+	Looked string
+}
+
+// Error says what was looked for.
+func (e *NothingFoundError) Error() string {
+	return fmt.Sprintf("%s: no package was found, so nothing was tested; looked for %s", e.Target, e.Looked)
+}
+
+const (
+	lookedDirectory = "requirements*.txt and installed Python packages (*.dist-info, *.egg-info)"
+	lookedImage     = "dpkg's database, installed Python packages (*.dist-info, *.egg-info), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
+)
+
+// Directory scans the requirements files and installed Python packages below a
+// directory. name is what the user calls it.
+func (s *Scanner) Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
+	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, lookedDirectory, func() (component.Inventory, error) {
+		return DirectoryInventory(ctx, fsys, s.config.Environment)
+	})
+}
+
+// File scans one requirements file of a directory.
+func (s *Scanner) File(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
+	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, "requirements", func() (component.Inventory, error) {
+		return FileInventory(fsys, name, s.config.Environment)
+	})
+}
+
+// Image scans an image. digest is its manifest's.
+func (s *Scanner) Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error) {
+	report := finding.Report{Target: reference, Kind: finding.Container, Digest: digest, Image: &finding.Image{}}
+	return s.report(ctx, report, lookedImage, func() (component.Inventory, error) {
+		inventory, description, err := ImageInventory(ctx, image, s.config.Environment)
+		*report.Image = description
+		return inventory, err
+	})
+}
+
+func (s *Scanner) report(ctx context.Context, report finding.Report, looked string, find func() (component.Inventory, error)) (finding.Report, error) {
+	report.Started, report.Database = s.config.Now().UTC(), s.config.Advisories.Info()
+	inventory, err := find()
+	if err != nil {
+		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
+	}
+	report.Inventory = inventory
+	if len(inventory.Components)+len(inventory.Unresolved) == 0 {
+		return finding.Report{}, &NothingFoundError{Target: report.Target, Looked: looked}
+	}
+	tested := inventory
+	if report.Database.Sample {
+		// The sample knows one ecosystem; what it does not know is said
+		// once, and left untested.
+		tested, report.Inventory.Unresolved = s.coverable(inventory)
+		report.Inventory.Sort()
+	}
+	report.Findings, err = advisory.Match(ctx, tested, s.config.Advisories)
+	if err != nil {
+		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
+	}
+	report.Finished = s.config.Now().UTC()
+	return report, nil
+}
+
+// coverable splits off the components that the advisories know nothing about,
+// as one unresolved record for each ecosystem.
+func (s *Scanner) coverable(inventory component.Inventory) (component.Inventory, []component.Unresolved) {
+	unresolved := slices.Clone(inventory.Unresolved)
+	tested := inventory
+	tested.Components = nil
+	missing := map[string]int{}
+	var order []string
+	for _, c := range inventory.Components {
+		if s.config.Advisories.Covers(c.Ecosystem) {
+			tested.Components = append(tested.Components, c)
+			continue
+		}
+		if missing[c.Ecosystem] == 0 {
+			order = append(order, c.Ecosystem)
+		}
+		missing[c.Ecosystem]++
+	}
+	for _, ecosystem := range order {
+		i := slices.IndexFunc(inventory.Components, func(c component.Component) bool { return c.Ecosystem == ecosystem })
+		unresolved = append(unresolved, component.Unresolved{
+			Text:     fmt.Sprintf("%d packages of %s", missing[ecosystem], ecosystem),
+			Reason:   "they were not tested: the built-in sample of advisories knows nothing about them",
+			Location: inventory.Components[i].Locations[0],
+		})
+	}
+	return tested, unresolved
+}
+
+// Entry says whether a file is read as a requirements file on its own: its
+// name begins or ends with "requirements" and ends in .txt, or it lies in a
+// directory called requirements.
+func Entry(name string) bool {
+	base := path.Base(name)
+	if path.Ext(base) != ".txt" {
+		return false
+	}
+	return strings.Contains(strings.ToLower(base), "requirements") || path.Base(path.Dir(name)) == "requirements"
+}
+
+// DirectoryInventory lists what Directory would test. Only .git is left out.
+func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement.Environment) (component.Inventory, error) {
+	environment = defaulted(environment)
+	var entries []string
+	var inventory component.Inventory
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".assay") && name != ".":
+			return fs.SkipDir
+		case d.IsDir() || !d.Type().IsRegular():
+		case Entry(name):
+			entries = append(entries, name)
+		case pydist.IsMetadata(name):
+			return installed(fsys, name, &inventory)
+		}
+		return nil
+	})
+	if err != nil {
+		return component.Inventory{}, err
+	}
+	results := make([]requirement.Result, len(entries))
+	for i, name := range entries {
+		if results[i], err = requirement.Read(fsys, name, environment); err != nil {
+			return component.Inventory{}, err
+		}
+	}
+	for i := range entries {
+		if !redundant(entries, results, i) {
+			add(&inventory, results[i])
+		}
+	}
+	inventory.Sort()
+	return inventory, nil
+}
+
+// redundant says whether an entry is read through another one that requires it.
+// Of files that require each other, the first one stays.
+func redundant(entries []string, results []requirement.Result, i int) bool {
+	for j, result := range results {
+		if j == i || !slices.Contains(result.Required, entries[i]) {
+			continue
+		}
+		if j < i || !slices.Contains(results[i].Required, entries[j]) {
+			return true
+		}
+	}
+	return false
+}
+
+func defaulted(environment requirement.Environment) requirement.Environment {
+	if environment == (requirement.Environment{}) {
+		return requirement.DefaultEnvironment()
+	}
+	return environment
+}
+
+func installed(fsys fs.FS, name string, inventory *component.Inventory) error {
+	file, err := fsys.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	where := component.Location{Path: name}
+	m, err := pydist.ParseMetadata(file, name)
+	if err != nil {
+		var over *limit.Error
+		if errors.As(err, &over) {
+			return err
+		}
+		inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: name, Reason: err.Error(), Location: where})
+		return nil
+	}
+	inventory.Components = append(inventory.Components, pydist.Component(m, where))
+	return nil
+}
+
+// add puts what a requirements file declares into the inventory; what another
+// file declared already gets one more location.
+func add(inventory *component.Inventory, result requirement.Result) {
+	for _, c := range result.Components {
+		i := slices.IndexFunc(inventory.Components, func(known component.Component) bool {
+			return known.Dependency == c.Dependency && known.Name == c.Name && known.Version == c.Version && known.Ecosystem == c.Ecosystem
+		})
+		if i < 0 {
+			inventory.Components = append(inventory.Components, c)
+			continue
+		}
+		for _, location := range c.Locations {
+			if !slices.Contains(inventory.Components[i].Locations, location) {
+				inventory.Components[i].Locations = append(inventory.Components[i].Locations, location)
+			}
+		}
+	}
+	inventory.Unresolved = append(inventory.Unresolved, result.Unresolved...)
+	for _, source := range result.Sources {
+		if !slices.Contains(inventory.Sources, source) {
+			inventory.Sources = append(inventory.Sources, source)
+		}
+	}
+}
+
+// FileInventory lists what File would test.
+func FileInventory(fsys fs.FS, name string, environment requirement.Environment) (component.Inventory, error) {
+	result, err := requirement.Read(fsys, name, defaulted(environment))
+	if err != nil {
+		return component.Inventory{}, err
+	}
+	var inventory component.Inventory
+	add(&inventory, result)
+	inventory.Sort()
+	return inventory, nil
+}
+
+// ImageInventory lists what Image would test, and describes the image.
+func ImageInventory(ctx context.Context, image v1.Image, environment requirement.Environment) (component.Inventory, finding.Image, error) {
+	inventory, description, err := imagefs.Read(ctx, image, imagefs.Config{Environment: defaulted(environment)})
+	inventory.Sort()
+	return inventory, description, err
+}

@@ -1,0 +1,492 @@
+// Package oci speaks to registries: it resolves tags, moves images, and reads
+// and stores the evidence beside them.
+//
+// Entry points are [New], and of a [Client] Resolve, Image, PushLayout, Tag,
+// Evidence and the Attach methods; [OpenLayout] and [OpenArchive] read images
+// from disk. It follows the OCI distribution specification 1.1, and cosign's
+// two layouts: Sigstore bundles as referrers, and the ".sig" and ".att" tags.
+//
+// A tag is resolved once, by Resolve; everything after it names digests, and
+// every byte that was asked for by digest is checked against it. An answer
+// that is not understood is an error, never "no evidence". Evidence comes back
+// as engine/trust wants it: unbelieved.
+//
+// Plain HTTP is spoken only to loopback and private addresses and to names
+// under .local and .localhost, as go-containerregistry has it. Credentials go
+// only to the registry that they are for, also after a redirect. Hosts in
+// Config.Embedded are served in process, without a socket.
+package oci
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+)
+
+// Config says how to reach registries. The zero value works for any registry
+// with the user's own credentials.
+type Config struct {
+	// Transport carries requests; nil is one with timeouts.
+	Transport http.RoundTripper
+	// Embedded maps hosts to handlers that serve them in process.
+	Embedded map[string]http.Handler
+	// Keychain has the credentials; nil is the Docker configuration's.
+	Keychain authn.Keychain
+	// UserAgent names the program.
+	UserAgent string
+}
+
+// Client speaks to registries. It may be used by several goroutines.
+type Client struct {
+	config    Config
+	transport http.RoundTripper
+
+	mutex   sync.Mutex
+	authed  map[string]http.RoundTripper // by repository and scope
+	tagLock map[string]*sync.Mutex       // by repository and tag
+}
+
+// New makes a client; it contacts nothing.
+func New(config Config) *Client {
+	if config.Keychain == nil {
+		config.Keychain = authn.DefaultKeychain
+	}
+	if config.UserAgent == "" {
+		config.UserAgent = "assay"
+	}
+	inner := config.Transport
+	if inner == nil {
+		inner = defaultTransport()
+	}
+	return &Client{config: config, transport: &embedded{inner: inner, hosts: config.Embedded},
+		authed: map[string]http.RoundTripper{}, tagLock: map[string]*sync.Mutex{}}
+}
+
+func defaultTransport() http.RoundTripper {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       30 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+	}
+}
+
+// embedded serves some hosts by a handler in this process.
+type embedded struct {
+	inner http.RoundTripper
+	hosts map[string]http.Handler
+}
+
+// RoundTrip asks the handler of the host where there is one. The body of its
+// answer is streamed.
+func (e *embedded) RoundTrip(request *http.Request) (*http.Response, error) {
+	handler, ok := e.hosts[request.URL.Host]
+	if !ok {
+		return e.inner.RoundTrip(request)
+	}
+	served := request.Clone(request.Context())
+	served.RequestURI, served.Host = request.URL.RequestURI(), request.URL.Host
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	reader, writer := io.Pipe()
+	w := &streamed{header: http.Header{}, body: writer, began: make(chan struct{})}
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				writer.CloseWithError(fmt.Errorf("the embedded registry failed: %v", r))
+			}
+			w.WriteHeader(http.StatusOK)
+			writer.Close()
+			if request.Body != nil {
+				request.Body.Close()
+			}
+		}()
+		handler.ServeHTTP(w, served)
+	}()
+	select {
+	case <-w.began:
+	case <-request.Context().Done():
+		reader.CloseWithError(request.Context().Err())
+		return nil, request.Context().Err()
+	}
+	length := int64(-1)
+	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil {
+		length = n
+	}
+	return &http.Response{Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.sent, Body: reader, ContentLength: length, Request: request}, nil
+}
+
+// streamed is a response that is read while it is written.
+type streamed struct {
+	header, sent http.Header
+	status       int
+	body         *io.PipeWriter
+	began        chan struct{}
+	once         sync.Once
+}
+
+// Header is the header to be sent.
+func (s *streamed) Header() http.Header { return s.header }
+
+// WriteHeader lets the client go on with the header as it is now.
+func (s *streamed) WriteHeader(status int) {
+	s.once.Do(func() {
+		s.status, s.sent = status, s.header.Clone()
+		close(s.began)
+	})
+}
+
+// Write passes the body on.
+func (s *streamed) Write(p []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	return s.body.Write(p)
+}
+
+// Platform is one manifest of an image index.
+type Platform struct {
+	// Name is "linux/amd64", or with a variant "linux/arm/v7".
+	Name      string
+	Digest    subject.Digest
+	MediaType string
+	Size      int64
+}
+
+// Resolved is a reference whose tag was looked up, once.
+type Resolved struct {
+	// Reference is what was asked for.
+	Reference string
+	// Registry and Repository are normalised ("index.docker.io",
+	// "library/python"), Tag is "" where the reference had none.
+	Registry, Repository, Tag string
+	Digest                    subject.Digest
+	MediaType                 string
+	Size                      int64
+	// Index says that this is an image index; Platforms are its manifests,
+	// without those that hold a builder's attestations.
+	Index     bool
+	Platforms []Platform
+}
+
+// Name is the repository with its registry: "registry.example.com/team/app".
+func (r Resolved) Name() string { return r.Registry + "/" + r.Repository }
+
+// Pinned is the reference with the digest that was found.
+func (r Resolved) Pinned() string {
+	if r.Tag != "" {
+		return r.Name() + ":" + r.Tag + "@" + r.Digest.String()
+	}
+	return r.Name() + "@" + r.Digest.String()
+}
+
+// parsed is a reference in its parts.
+type parsed struct {
+	repository name.Repository
+	tag        string
+	digest     subject.Digest
+}
+
+func parse(reference string) (parsed, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return parsed{}, fmt.Errorf("%q is no image reference: %w", reference, err)
+	}
+	p := parsed{repository: ref.Context()}
+	switch ref := ref.(type) {
+	case name.Digest:
+		if p.digest, err = subject.Parse(ref.DigestStr()); err != nil {
+			return parsed{}, fmt.Errorf("%q: %w", reference, err)
+		}
+		base, _, _ := strings.Cut(reference, "@")
+		if tag, err := name.NewTag(base); err == nil && strings.HasSuffix(base, ":"+tag.TagStr()) {
+			p.tag = tag.TagStr()
+		}
+	case name.Tag:
+		p.tag = ref.TagStr()
+	}
+	return p, nil
+}
+
+func parseRepository(repository string) (name.Repository, error) {
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		return name.Repository{}, fmt.Errorf("%q is no repository: %w", repository, err)
+	}
+	return repo, nil
+}
+
+// manifestTypes are what a manifest request accepts.
+const manifestTypes = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+
+// Resolve finds the digest that a reference means now, and for an index its
+// platforms. A reference with a digest is fetched by it, its tag is kept as a
+// label. The manifest's bytes are hashed here; what the registry says of their
+// digest must agree.
+func (c *Client) Resolve(ctx context.Context, reference string) (Resolved, error) {
+	p, err := parse(reference)
+	if err != nil {
+		return Resolved{}, err
+	}
+	resolved := Resolved{Reference: reference, Registry: p.repository.RegistryStr(), Repository: p.repository.RepositoryStr(), Tag: p.tag}
+	which := p.tag
+	if !p.digest.IsZero() {
+		which = p.digest.String()
+	}
+	manifest, err := c.manifest(ctx, p.repository, which)
+	if err != nil {
+		return Resolved{}, fmt.Errorf("resolving %s: %w", reference, err)
+	}
+	resolved.Digest, resolved.MediaType, resolved.Size = manifest.digest, manifest.mediaType, int64(len(manifest.content))
+	if !types.MediaType(manifest.mediaType).IsIndex() {
+		if !types.MediaType(manifest.mediaType).IsImage() {
+			return Resolved{}, fmt.Errorf("resolving %s: %s is no image", reference, manifest.mediaType)
+		}
+		return resolved, nil
+	}
+	resolved.Index = true
+	if resolved.Platforms, err = platforms(manifest.content); err != nil {
+		return Resolved{}, fmt.Errorf("resolving %s: %w", reference, err)
+	}
+	return resolved, nil
+}
+
+func platforms(content []byte) ([]Platform, error) {
+	index, err := v1.ParseIndexManifest(bytes.NewReader(content))
+	if err != nil {
+		return nil, fmt.Errorf("reading the image index: %w", err)
+	}
+	if len(index.Manifests) > limit.Platforms {
+		return nil, &limit.Error{What: "the image index", Bound: limit.Platforms, Unit: "manifests"}
+	}
+	var list []Platform
+	for _, m := range index.Manifests {
+		if !m.MediaType.IsImage() || m.Platform != nil && m.Platform.OS == "unknown" && m.Platform.Architecture == "unknown" {
+			continue // a builder's attestations are no image that could run
+		}
+		digest, err := subject.Parse(m.Digest.String())
+		if err != nil {
+			return nil, fmt.Errorf("reading the image index: %w", err)
+		}
+		p := Platform{Digest: digest, MediaType: string(m.MediaType), Size: m.Size, Name: digest.Short()}
+		if m.Platform != nil {
+			p.Name = strings.TrimSuffix(strings.Join([]string{m.Platform.OS, m.Platform.Architecture, m.Platform.Variant}, "/"), "/")
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// fetched is a manifest whose digest was computed here.
+type fetched struct {
+	content   []byte
+	mediaType string
+	digest    subject.Digest
+}
+
+// notFound says that a registry answered 404.
+type notFound struct{ what string }
+
+// Error names what is not there.
+func (e *notFound) Error() string { return e.what + " is not there (404)" }
+
+// IsNotFound says whether a registry answered that something is not there.
+func IsNotFound(err error) bool {
+	var missing *notFound
+	return errors.As(err, &missing)
+}
+
+func (c *Client) manifest(ctx context.Context, repo name.Repository, which string) (fetched, error) {
+	response, err := c.do(ctx, repo, transport.PullScope, http.MethodGet, "manifests/"+which, map[string]string{"Accept": manifestTypes}, nil)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fetched{}, answer(response, repo.Name()+" manifest "+which)
+	}
+	content, err := limit.ReadAll(response.Body, "the manifest of "+repo.Name()+" "+which, limit.Manifest)
+	if err != nil {
+		return fetched{}, err
+	}
+	if response.ContentLength >= 0 && int64(len(content)) != response.ContentLength {
+		return fetched{}, fmt.Errorf("the manifest of %s %s ends early", repo.Name(), which)
+	}
+	m := fetched{content: content, digest: subject.Of(content)}
+	for _, want := range []string{response.Header.Get("Docker-Content-Digest"), which} {
+		digest, err := subject.Parse(want)
+		if err != nil || digest.Algorithm() != m.digest.Algorithm() {
+			if want == which && err == nil {
+				return fetched{}, fmt.Errorf("%s: only sha256 digests can be checked here", want)
+			}
+			continue
+		}
+		if digest != m.digest {
+			return fetched{}, fmt.Errorf("%s %s: the registry sent %s instead of %s", repo.Name(), which, m.digest, digest)
+		}
+	}
+	if m.mediaType, err = mediaType(content, response.Header.Get("Content-Type")); err != nil {
+		return fetched{}, fmt.Errorf("%s manifest %s: %w", repo.Name(), which, err)
+	}
+	return m, nil
+}
+
+// mediaType is what the manifest says of itself, or else the registry's word.
+func mediaType(content []byte, header string) (string, error) {
+	var m struct {
+		MediaType string `json:"mediaType"`
+	}
+	if err := json.Unmarshal(content, &m); err != nil {
+		return "", fmt.Errorf("it is not JSON: %w", err)
+	}
+	if m.MediaType != "" {
+		return m.MediaType, nil
+	}
+	header, _, _ = strings.Cut(header, ";")
+	return strings.TrimSpace(header), nil
+}
+
+// answer turns an unexpected status into an error with the registry's words.
+func answer(response *http.Response, what string) error {
+	if response.StatusCode == http.StatusNotFound {
+		return &notFound{what: what}
+	}
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 2<<10)) // for people; a broken body says nothing
+	var said struct {
+		Errors []struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	detail := ""
+	if json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
+		detail = fmt.Sprintf(": %.100s: %.300s", said.Errors[0].Code, said.Errors[0].Message)
+	}
+	return fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
+}
+
+// do sends one request below /v2/<repository>/. Reads are retried a few times
+// when the registry stumbles.
+func (c *Client) do(ctx context.Context, repo name.Repository, scope, method, path string, header map[string]string, body []byte) (*http.Response, error) {
+	url := fmt.Sprintf("%s://%s/v2/%s/%s", repo.Scheme(), repo.RegistryStr(), repo.RepositoryStr(), path)
+	return c.send(ctx, repo, scope, method, url, header, body)
+}
+
+func (c *Client) send(ctx context.Context, repo name.Repository, scope, method, url string, header map[string]string, body []byte) (*http.Response, error) {
+	authed, err := c.authenticated(ctx, repo, scope)
+	if err != nil {
+		return nil, err
+	}
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, reader)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range header {
+		request.Header.Set(key, value)
+	}
+	if method == http.MethodGet || method == http.MethodHead {
+		authed = transport.NewRetry(authed)
+	}
+	return (&http.Client{Transport: authed}).Do(request)
+}
+
+// authenticated logs in to a repository once for each scope.
+func (c *Client) authenticated(ctx context.Context, repo name.Repository, scope string) (http.RoundTripper, error) {
+	key := repo.Name() + " " + scope
+	c.mutex.Lock()
+	known := c.authed[key]
+	c.mutex.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	auth, err := authn.Resolve(ctx, c.config.Keychain, repo)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for %s: %w", repo.RegistryStr(), err)
+	}
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(c.transport, c.config.UserAgent), []string{repo.Scope(scope)})
+	if err != nil {
+		return nil, fmt.Errorf("reaching %s: %w", repo.RegistryStr(), err)
+	}
+	c.mutex.Lock()
+	c.authed[key] = rt
+	c.mutex.Unlock()
+	return rt, nil
+}
+
+func (c *Client) options(ctx context.Context) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(c.transport),
+		remote.WithAuthFromKeychain(c.config.Keychain), remote.WithUserAgent(c.config.UserAgent)}
+}
+
+// Image opens the image with this digest in the reference's repository; its
+// layers are fetched when they are read, and checked. platform picks from an
+// index ("linux/amd64").
+func (c *Client) Image(ctx context.Context, resolved Resolved, platform string) (v1.Image, error) {
+	repo, err := parseRepository(resolved.Name())
+	if err != nil {
+		return nil, err
+	}
+	digest := resolved.Digest
+	if resolved.Index {
+		i := slices.IndexFunc(resolved.Platforms, func(p Platform) bool { return p.Name == platform })
+		if i < 0 {
+			var names []string
+			for _, p := range resolved.Platforms {
+				names = append(names, p.Name)
+			}
+			return nil, fmt.Errorf("%s has no %s; it has %s", resolved.Pinned(), platform, strings.Join(names, ", "))
+		}
+		digest = resolved.Platforms[i].Digest
+	}
+	image, err := remote.Image(repo.Digest(digest.String()), c.options(ctx)...)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s@%s: %w", repo, digest, err)
+	}
+	return image, nil
+}
+
+// Tag points a tag at a manifest that is in the repository.
+func (c *Client) Tag(ctx context.Context, repository string, digest subject.Digest, tag string) error {
+	repo, err := parseRepository(repository)
+	if err != nil {
+		return err
+	}
+	if _, err := name.NewTag(repository + ":" + tag); err != nil {
+		return fmt.Errorf("%q is no tag: %w", tag, err)
+	}
+	manifest, err := c.manifest(ctx, repo, digest.String())
+	if err != nil {
+		return fmt.Errorf("tagging %s: %w", repository, err)
+	}
+	if _, err := c.putManifest(ctx, repo, tag, manifest.mediaType, manifest.content, ""); err != nil {
+		return fmt.Errorf("tagging %s: %w", repository, err)
+	}
+	return nil
+}
