@@ -38,16 +38,19 @@ type Workload struct {
 	APIVersion string
 	Namespace  string
 	Name       string
-	// File and Line say where the object starts; lines count from 1.
-	File string
-	Line int
+	// File and Line say where the object starts; lines count from 1. Document
+	// counts the file's documents from 0, empty ones too, as yamledit does.
+	File     string
+	Document int
+	Line     int
 	// Images are in the order of the file; there is at least one.
 	Images []ImageUse
 }
 
 // ImageUse is one place that names an image.
 type ImageUse struct {
-	// Path is the field, such as "spec.template.spec.containers[0].image".
+	// Path is the field, such as "spec.template.spec.containers[0].image", in
+	// the form that yamledit.ParsePath reads.
 	Path string
 	// Reference is the text that stands there, never empty.
 	Reference string
@@ -66,7 +69,7 @@ func Read(name string, content []byte) ([]Workload, error) {
 	}
 	r := &reader{file: name}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	for {
+	for ; ; r.document++ {
 		var document yaml.Node
 		err := decoder.Decode(&document)
 		if errors.Is(err, io.EOF) {
@@ -86,6 +89,7 @@ func Read(name string, content []byte) ([]Workload, error) {
 
 type reader struct {
 	file      string
+	document  int
 	workloads []Workload
 	// images bounds what one file may ask for, also through lists.
 	images int
@@ -121,7 +125,7 @@ func (r *reader) object(node *yaml.Node, kind, version, at string) error {
 		return nil
 	}
 	metadata := get(node, "metadata")
-	w := Workload{Kind: kind, APIVersion: version, File: r.file, Line: node.Line,
+	w := Workload{Kind: kind, APIVersion: version, File: r.file, Document: r.document, Line: node.Line,
 		Namespace: scalar(get(metadata, "namespace")), Name: scalar(get(metadata, "name"))}
 	var err error
 	if path, known := pods[group(version)+"/"+kind]; known {
@@ -269,6 +273,11 @@ func (t *trail) String() string {
 	return b.String()
 }
 
+// escape spells a key so that its dots and brackets are no steps.
+func escape(key string) string {
+	return strings.NewReplacer(`\`, `\\`, ".", `\.`, "[", `\[`).Replace(key)
+}
+
 // search looks through an object of a kind that is not known for pods.
 func (r *reader) search(w *Workload, node *yaml.Node, where *trail) error {
 	node = resolve(node)
@@ -284,7 +293,7 @@ func (r *reader) search(w *Workload, node *yaml.Node, where *trail) error {
 			return r.pod(w, node, where.String())
 		}
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			if err := r.search(w, node.Content[i+1], &trail{where, resolve(node.Content[i]).Value}); err != nil {
+			if err := r.search(w, node.Content[i+1], &trail{where, escape(resolve(node.Content[i]).Value)}); err != nil {
 				return err
 			}
 		}

@@ -49,7 +49,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: d}
 spec: {template: {spec: {containers: [{image: i}]}}}
-`, []manifest.Workload{{Kind: "Deployment", APIVersion: "apps/v1", Name: "d", File: "f.yaml", Line: 8,
+`, []manifest.Workload{{Kind: "Deployment", APIVersion: "apps/v1", Name: "d", File: "f.yaml", Document: 2, Line: 8,
 			Images: []manifest.ImageUse{{"spec.template.spec.containers[0].image", "i", 11}}}}},
 		"cron job": {`{apiVersion: batch/v1, kind: CronJob, metadata: {generateName: c-}, spec: {jobTemplate: {spec: {template: {spec: {containers: [{image: i}]}}}}}}`,
 			[]manifest.Workload{{Kind: "CronJob", APIVersion: "batch/v1", File: "f.yaml", Line: 1,
@@ -80,9 +80,11 @@ spec:
     - image: registry.example.com/server:v1
   transformers:
   - initContainers: [{image: x}]
+  by.name: {containers: [{image: y}]}
 `, []manifest.Workload{{Kind: "InferenceService", APIVersion: "serving.example.com/v1", Name: "m", File: "f.yaml", Line: 1, Images: []manifest.ImageUse{
 			{"spec.predictor.containers[0].image", "registry.example.com/server:v1", 7},
 			{"spec.transformers[0].initContainers[0].image", "x", 9},
+			{`spec.by\.name.containers[0].image`, "y", 10},
 		}}}},
 		"a job of another group": {`{apiVersion: batch.example.com/v1, kind: Job, spec: {tasks: [{template: {spec: {containers: [{image: a}]}}}]}}`,
 			[]manifest.Workload{{Kind: "Job", APIVersion: "batch.example.com/v1", File: "f.yaml", Line: 1,

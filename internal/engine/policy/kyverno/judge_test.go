@@ -45,6 +45,19 @@ func TestPandasPolicy(t *testing.T) {
 		denied(t, p, input(signature, bad), `critical vulnerabilities: ["CVE-2023-47248"]`, "Equals 0", "Found:1",
 			"CVE-2023-47248 CRITICAL pyarrow 13.0.0, fixed in 14.0.1", "update pyarrow to 14.0.1", "Signer:verify-image-attestation/attestations[0]")
 	})
+	t.Run("names what the condition is about", func(t *testing.T) {
+		many := []string{low, critical}
+		for i := range 60 {
+			many = append(many, strings.Replace(critical, "CVE-2023-47248", fmt.Sprintf("CVE-2000-%04d", i), 1))
+		}
+		in := input(signature, ci.attest(t, vulnType, report(monday, "", many...)))
+		denied(t, p, in, "and 11 more")
+		for _, check := range failures(judge(t, p, in)) {
+			if len(check.Items) != 51 || strings.Contains(fmt.Sprint(check.Items, check.Remedy), "numpy") || check.Remedy != "update pyarrow to 14.0.1; then build, scan and attest again" {
+				t.Errorf("%d items, %q, %q", len(check.Items), check.Items, check.Remedy)
+			}
+		}
+	})
 	t.Run("no signature", func(t *testing.T) { denied(t, p, input(clean), "a signature of the image", "assay sign") })
 	t.Run("no attestation", func(t *testing.T) { denied(t, p, input(signature), "an attestation of type "+vulnType, "assay attest") })
 	t.Run("nothing", func(t *testing.T) { denied(t, p, input(), "a signature of the image", "an attestation of type") })

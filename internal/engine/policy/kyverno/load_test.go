@@ -44,7 +44,7 @@ func TestLoadRefuses(t *testing.T) {
 		"rekor wanted":        {pandas, "ignoreTlog: true", "ignoreTlog: false", "Kyverno demands an entry in the public Rekor log"},
 		"SCT wanted":          {pandas, "ignoreSCT: true", "ignoreSCT: false", "certificate logs are not checked here"},
 		"rekor url":           {pandas, "ignoreTlog: true", "ignoreTlog: true\n              url: https://log.example.com", "rekor.url is not supported yet"},
-		"no key":              {pandas, ci.pem[:30], "nothing", "want public keys in PEM"},
+		"no key":              {pandas, "-----BEGIN PUBLIC KEY-----", "k8s://ns/secret", "want public keys in PEM"},
 		"count too high":      {pandas, "count: 1", "count: 2", "want 1 to 1, the number of keys in the set, found 2"},
 		"count below one":     {pandas, "count: 1", "count: -1", "want 1 to 1"},
 		"no attestors":        {pandas, "\n        attestors:\n        - count: 1\n          entries:\n          - keys: *ci", "", "has no attestors: Kyverno would take an attestation that anybody signed"},

@@ -37,41 +37,57 @@ func (j *judge) scan(a attestation, claim trust.Claim) []verdict.Check {
 	return wrong
 }
 
-// explain adds to failed conditions on a scan what the scan found, by name, and
-// what would heal it.
+// levels of severity, worst first.
+var levels = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"}
+
+// explain adds to failed conditions on a scan what the scan found, by name,
+// and what would heal it: of the severities that the condition spells, or of
+// all where it spells none.
 func (j *judge) explain(wrong []verdict.Check, claim trust.Claim) {
 	if predicate.Family(claim.Type()) != predicate.TypeCosignVuln {
 		return
 	}
 	report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
-	if err != nil || len(report.Vulnerabilities) == 0 {
+	if err != nil {
 		return
 	}
-	var items, remedies []string
-	for _, level := range []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"} {
-		for _, v := range report.Vulnerabilities {
-			if v.Severity != level || len(items) > limit.DenialItems {
+	for i := range wrong {
+		if wrong[i].Outcome == verdict.Failed && wrong[i].Remedy == "" {
+			wrong[i].Items, wrong[i].Remedy = name(report.Vulnerabilities, wrong[i].Expected)
+		}
+	}
+}
+
+// name lists vulnerabilities, worst first, and the updates that heal them.
+func name(found []predicate.Vulnerability, condition string) (items []string, remedy string) {
+	spelled := slices.DeleteFunc(slices.Clone(levels), func(level string) bool { return !strings.Contains(condition, level) })
+	if len(spelled) == 0 {
+		spelled = levels
+	}
+	var updates []string
+	more := 0
+	for _, level := range spelled {
+		for _, v := range found {
+			switch {
+			case v.Severity != level:
 				continue
-			}
-			if len(items) == limit.DenialItems {
-				items = append(items, fmt.Sprintf("and %d more", len(report.Vulnerabilities)-limit.DenialItems))
+			case len(items) == limit.DenialItems:
+				more++
 				continue
 			}
 			items = append(items, describe(v))
-			if update := v.Package + " to " + v.Fixed; v.Fixed != "" && !slices.Contains(remedies, update) {
-				remedies = append(remedies, update)
+			if update := v.Package + " to " + v.Fixed; v.Fixed != "" && !slices.Contains(updates, update) {
+				updates = append(updates, update)
 			}
 		}
 	}
-	for i := range wrong {
-		if wrong[i].Outcome != verdict.Failed || wrong[i].Remedy != "" {
-			continue
-		}
-		wrong[i].Items = items
-		if len(remedies) > 0 {
-			wrong[i].Remedy = "update " + strings.Join(remedies, ", ") + "; then build, scan and attest again"
-		}
+	if more > 0 {
+		items = append(items, fmt.Sprintf("and %d more", more))
 	}
+	if len(updates) > 0 {
+		remedy = "update " + strings.Join(updates, ", ") + "; then build, scan and attest again"
+	}
+	return items, remedy
 }
 
 func describe(v predicate.Vulnerability) string {

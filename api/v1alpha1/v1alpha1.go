@@ -1,0 +1,106 @@
+// Package v1alpha1 holds the policy types of assay.sh/v1alpha1.
+//
+// Entry point is [EvidencePolicy]: which evidence an image needs, from whom,
+// how fresh, saying what. The types are shared by files and clusters. The
+// package holds words only; internal/engine/policy/cel compiles and judges.
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// GroupVersion and KindEvidencePolicy head every policy.
+const (
+	GroupVersion       = "assay.sh/v1alpha1"
+	KindEvidencePolicy = "EvidencePolicy"
+)
+
+// EvidencePolicy says what images must prove before they may run.
+type EvidencePolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec EvidencePolicySpec `json:"spec"`
+}
+
+// EvidencePolicySpec is what a policy asks for.
+type EvidencePolicySpec struct {
+	// Match says which images the policy judges.
+	Match Match `json:"match"`
+	// AllowSample accepts evidence that was made from the sample of advisories
+	// that is built into Assay. For trying things out only.
+	AllowSample bool `json:"allowSample,omitempty"`
+	// Signers are the parties that requirements name.
+	Signers []Signer `json:"signers"`
+	// Requirements must all hold.
+	Requirements []Requirement `json:"requirements"`
+}
+
+// Match picks images and workloads. What is empty does not restrict, except
+// Images, which may not be empty.
+type Match struct {
+	// Images are patterns over the whole reference, where * stands for any
+	// text, slashes included, and ? for one character. A pattern matches if it
+	// matches the reference with its tag, with its digest, or bare.
+	Images []string `json:"images"`
+	// ExcludeImages are patterns of images that the policy leaves alone.
+	ExcludeImages []string `json:"excludeImages,omitempty"`
+	// Namespaces are patterns of the workload's namespace. An image that is
+	// judged without a workload matches.
+	Namespaces []string `json:"namespaces,omitempty"`
+}
+
+// Signer is a party whose signature counts.
+type Signer struct {
+	// Name is what requirements call it.
+	Name string `json:"name"`
+	// Keys speak for the signer; any one is enough.
+	Keys []Key `json:"keys"`
+}
+
+// Key is a public key; exactly one field is set.
+type Key struct {
+	// File is a PEM file, relative to the policy's own file.
+	File string `json:"file,omitempty"`
+	// PublicKey is the PEM text.
+	PublicKey string `json:"publicKey,omitempty"`
+}
+
+// Requirement is one kind of evidence that must be there and hold.
+type Requirement struct {
+	// Name is unique in the policy, and stands in denials.
+	Name string `json:"name"`
+	// Type is a predicate type's URI or short name: signature, provenance,
+	// vuln (any vulnerability type), cyclonedx, spdx, test-result.
+	Type string `json:"type"`
+	// Signers are names of signers; any one is enough. May not be empty.
+	Signers []string `json:"signers"`
+	// MaxAge is how old the evidence may be, such as "168h", by the time that
+	// it was signed with. Evidence without a time does not hold then.
+	MaxAge string `json:"maxAge,omitempty"`
+	// Checks are made on the evidence that decides: the newest for each signer
+	// and tool.
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// Check is a condition in CEL over what the evidence says. Exactly one of Expr
+// and Deny is set.
+//
+// Variables: predicate (the predicate as it is), claim (type, signer, time,
+// tool), image (reference, registry, repository, tag, digest, platform),
+// request (kind, namespace, name), now. For vulnerability types also findings
+// (id, aliases, package, purl, installed, fixed, severity, score, dependency,
+// path, line) and scan (scanner, packages, unresolved, database, finished); for
+// SBOM types components (name, version, purl, type, dependency, licenses).
+type Check struct {
+	// Name is unique in the requirement.
+	Name string `json:"name"`
+	// Expr must be true.
+	Expr string `json:"expr,omitempty"`
+	// Deny gives a list that must be empty; what is in it is named in the
+	// denial.
+	Deny string `json:"deny,omitempty"`
+	// Message says what the check is about, Remedy what to do when it fails.
+	Message string `json:"message,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+}
