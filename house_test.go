@@ -27,6 +27,7 @@ var floors = []struct {
 	{"internal/domain", 0},
 	{"predicate", 0},
 	{"api", 0},
+	{"examples", 0},
 	{"internal/format", 1},
 	{"internal/engine", 2},
 	{"internal/port", 3},

@@ -17,9 +17,12 @@ const (
 
 // EvidencePolicy says what images must prove before they may run.
 type EvidencePolicy struct {
-	metav1.TypeMeta   `json:",inline"`
+	// TypeMeta is apiVersion (GroupVersion) and kind (KindEvidencePolicy).
+	metav1.TypeMeta `json:",inline"`
+	// ObjectMeta is Kubernetes' metadata; the name stands in denials.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what the policy asks for.
 	Spec EvidencePolicySpec `json:"spec"`
 }
 
@@ -30,23 +33,32 @@ type EvidencePolicySpec struct {
 	// AllowSample accepts evidence that was made from the sample of advisories
 	// that is built into Assay. For trying things out only.
 	AllowSample bool `json:"allowSample,omitempty"`
-	// Signers are the parties that requirements name.
+	// Signers are the parties that requirements name. At least one; names are
+	// unique.
 	Signers []Signer `json:"signers"`
-	// Requirements must all hold.
+	// Requirements must all hold. At least one; names are unique.
 	Requirements []Requirement `json:"requirements"`
 }
 
 // Match picks images and workloads. What is empty does not restrict, except
 // Images, which may not be empty.
+//
+// In every pattern * stands for any text, slashes included (as in Kyverno), and
+// ? for one character; everything else stands for itself, and the whole text
+// must match. A pattern of images is compared with the normalised reference:
+// the registry is always part of it (docker.io/library/python, and not python).
 type Match struct {
-	// Images are patterns over the whole reference, where * stands for any
-	// text, slashes included, and ? for one character. A pattern matches if it
-	// matches the reference with its tag, with its digest, or bare.
+	// Images are patterns. One matches if it fits the reference as
+	// REGISTRY/REPOSITORY, with its tag, with its digest, or with both;
+	// "REPOSITORY:*" also fits a reference that has a digest and no tag.
 	Images []string `json:"images"`
-	// ExcludeImages are patterns of images that the policy leaves alone.
+	// ExcludeImages are patterns of images that the policy leaves alone, by
+	// repository or by digest. A tag is refused here: anybody who can write a
+	// manifest could write it before any digest.
 	ExcludeImages []string `json:"excludeImages,omitempty"`
 	// Namespaces are patterns of the workload's namespace. An image that is
-	// judged without a workload matches.
+	// judged without a workload, or a workload whose namespace is not known
+	// yet, matches.
 	Namespaces []string `json:"namespaces,omitempty"`
 }
 
@@ -54,11 +66,11 @@ type Match struct {
 type Signer struct {
 	// Name is what requirements call it.
 	Name string `json:"name"`
-	// Keys speak for the signer; any one is enough.
+	// Keys speak for the signer; any one is enough. At least one.
 	Keys []Key `json:"keys"`
 }
 
-// Key is a public key; exactly one field is set.
+// Key is a public key in PEM (PKIX); exactly one field is set.
 type Key struct {
 	// File is a PEM file, relative to the policy's own file.
 	File string `json:"file,omitempty"`
@@ -71,15 +83,17 @@ type Requirement struct {
 	// Name is unique in the policy, and stands in denials.
 	Name string `json:"name"`
 	// Type is a predicate type's URI or short name: signature, provenance,
-	// vuln (any vulnerability type), cyclonedx, spdx, test-result.
+	// slsaprovenance, vuln, cyclonedx, spdx, test-result, openvex, link,
+	// custom. All vulnerability types count as one.
 	Type string `json:"type"`
-	// Signers are names of signers; any one is enough. May not be empty.
+	// Signers are names of signers; any one is enough. At least one.
 	Signers []string `json:"signers"`
 	// MaxAge is how old the evidence may be, such as "168h", by the time that
-	// it was signed with. Evidence without a time does not hold then.
+	// the signed content gives. Evidence without a time does not hold then; on
+	// a type that has no time for any evidence it is an error.
 	MaxAge string `json:"maxAge,omitempty"`
-	// Checks are made on the evidence that decides: the newest for each signer
-	// and tool.
+	// Checks are made on each piece of evidence that decides: the newest for
+	// each signer and tool. Without checks it is enough that there is one.
 	Checks []Check `json:"checks,omitempty"`
 }
 
@@ -92,15 +106,19 @@ type Requirement struct {
 // (id, aliases, package, purl, installed, fixed, severity, score, dependency,
 // path, line) and scan (scanner, packages, unresolved, database, finished); for
 // SBOM types components (name, version, purl, type, dependency, licenses).
+// The functions are CEL's own, with its libraries of strings, lists, sets, math
+// and optional values.
 type Check struct {
-	// Name is unique in the requirement.
+	// Name is unique in the requirement, and stands in denials.
 	Name string `json:"name"`
 	// Expr must be true.
 	Expr string `json:"expr,omitempty"`
 	// Deny gives a list that must be empty; what is in it is named in the
 	// denial.
 	Deny string `json:"deny,omitempty"`
-	// Message says what the check is about, Remedy what to do when it fails.
+	// Message says what the check is about, in the author's words.
 	Message string `json:"message,omitempty"`
-	Remedy  string `json:"remedy,omitempty"`
+	// Remedy says what to do when the check fails. For vulnerabilities one is
+	// derived where there is none: which package to upgrade to what.
+	Remedy string `json:"remedy,omitempty"`
 }

@@ -179,6 +179,10 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 		}
 		return exitDenied
 	}
+	var chosen *exitError
+	if errors.As(err, &chosen) {
+		return chosen.code
+	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(host.Err, "assay: error: interrupted; nothing was decided")
 		return exitFault

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 )
 
 // formatFlag adds -o/--format.
@@ -100,28 +101,8 @@ func (h *Host) paintLevel(level finding.Level, text string) string {
 	return text
 }
 
-// clean makes text from outside safe to print on a terminal: control
-// characters, which could move the cursor or recolour a denial, are shown as
-// what they are.
-func clean(text string) string {
-	if strings.IndexFunc(text, control) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if control(r) {
-			fmt.Fprintf(&b, "\\u%04x", r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// control is C0, DEL, C1 and the characters that reorder text.
-func control(r rune) bool {
-	return r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-}
+// clean makes text from outside safe to print on a terminal.
+func clean(text string) string { return explain.Clean(text) }
 
 // table prints aligned columns: a header, then rows. Cells are plain text; paint
 // colours a finished cell, so that colour does not count as width.

@@ -1,9 +1,10 @@
 // Package explain writes verdicts for people.
 //
-// Entry point is [Write]. A denial names everything that failed: which policy
-// and check, what was expected, what was found, in which evidence by whom and
-// when, and what would fix it. Text from outside is made harmless for a
-// terminal. There is no colour, and no decision is taken here.
+// Entry points are [Write] and [Fold] for a whole verdict, [Evidence] for one
+// piece of evidence, and [Clean] for any text from outside. A denial names everything
+// that failed: which policy and check, what was expected, what was found, in
+// which evidence by whom and when, and what would fix it. There is no colour,
+// and no decision is taken here.
 package explain
 
 import (
@@ -11,34 +12,100 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 )
 
-// Write writes a verdict as plain text.
-func Write(w io.Writer, v verdict.Verdict) error {
-	b := &strings.Builder{}
-	heading := map[verdict.Decision]string{verdict.Allow: "ALLOWED", verdict.Warn: "ALLOWED, WITH WARNINGS", verdict.Deny: "DENIED", verdict.Fault: "NO VERDICT"}[v.Decision]
-	fmt.Fprintf(b, "%s  %s\n", heading, Clean(v.Reference))
+// label is how wide the words on the left are.
+const label = 10
+
+// Write writes a verdict as plain text, for files and logs: each thing on one
+// line, however long. The error is w's.
+func Write(w io.Writer, v verdict.Verdict) error { return Fold(w, v, 0) }
+
+// Fold writes what Write writes, with lines folded between words at width
+// columns; a width under 40 folds nothing.
+func Fold(w io.Writer, v verdict.Verdict, width int) error {
+	p := &page{width: width}
+	p.line("", heading(v.Decision)+"  "+v.Reference)
 	if !v.Subject.IsZero() {
-		fmt.Fprintf(b, "  digest   %s\n", v.Subject)
+		p.labelled("  ", "digest", v.Subject.String())
+	}
+	if v.Pinned != "" && v.Decision.Admits() {
+		p.labelled("  ", "run it as", v.Pinned)
 	}
 	if len(v.Policies) > 0 {
-		fmt.Fprintf(b, "  policy   %s\n", Clean(strings.Join(v.Policies, ", ")))
+		p.labelled("  ", "policy", strings.Join(v.Policies, ", "))
 	}
 	if v.Reason != "" {
-		fmt.Fprintf(b, "  reason   %s\n", Clean(v.Reason))
+		p.labelled("  ", "reason", v.Reason)
 	}
 	failures := v.Failures()
 	for i, c := range failures {
-		failure(b, c, i+1, len(failures))
+		p.failure(c, i+1, len(failures))
 	}
-	passed(b, v.Checks)
-	_, err := io.WriteString(w, b.String())
+	p.passed(v.Checks)
+	_, err := io.WriteString(w, p.b.String())
 	return err
 }
 
-func failure(b *strings.Builder, c verdict.Check, number, of int) {
+func heading(d verdict.Decision) string {
+	switch d {
+	case verdict.Allow:
+		return "ALLOWED"
+	case verdict.Warn:
+		return "ALLOWED WITH A WARNING"
+	case verdict.Fault:
+		return "NO VERDICT, NOT ALLOWED"
+	case verdict.Deny:
+		return "DENIED"
+	}
+	return fmt.Sprintf("DENIED (%s)", d)
+}
+
+// page gathers lines.
+type page struct {
+	b     strings.Builder
+	width int
+}
+
+// line writes text after an indent, folded between words; lines that follow
+// are indented as far.
+func (p *page) line(indent, text string) {
+	p.fold(indent, strings.Repeat(" ", utf8.RuneCountInString(indent)), text)
+}
+
+func (p *page) labelled(indent, name, text string) {
+	head := fmt.Sprintf("%s%-*s ", indent, label, name)
+	p.fold(head, strings.Repeat(" ", len(head)), text)
+}
+
+func (p *page) fold(first, next, text string) {
+	p.b.WriteString(first)
+	column, begun := utf8.RuneCountInString(first), false
+	for _, word := range strings.Fields(text) {
+		word = Clean(word)
+		length := utf8.RuneCountInString(word)
+		switch {
+		case !begun:
+		case p.width >= 40 && column+1+length > p.width:
+			p.b.WriteString("\n" + next)
+			column = utf8.RuneCountInString(next)
+		default:
+			p.b.WriteByte(' ')
+			column++
+		}
+		begun = true
+		p.b.WriteString(word)
+		column += length
+	}
+	p.b.WriteByte('\n')
+}
+
+// title names a check within its policy.
+func title(c verdict.Check) string {
 	name := c.Rule
 	if c.Name != "" {
 		name += " / " + c.Name
@@ -46,29 +113,57 @@ func failure(b *strings.Builder, c verdict.Check, number, of int) {
 	if c.Platform != "" {
 		name += " (" + c.Platform + ")"
 	}
+	return name
+}
+
+func (p *page) failure(c verdict.Check, number, of int) {
 	state := "failed"
 	if c.Outcome == verdict.Broken {
 		state = "could not be made"
 	}
-	fmt.Fprintf(b, "\n  %d of %d  %s %s, in %s\n", number, of, Clean(name), state, Clean(c.Policy))
-	line := func(label, text string) {
-		if text != "" {
-			fmt.Fprintf(b, "    %-9s %s\n", label, Clean(text))
+	p.b.WriteByte('\n')
+	p.line("  ", fmt.Sprintf("%d of %d: %s %s, in %s", number, of, title(c), state, c.Policy))
+	const indent = "    "
+	for _, part := range []struct{ name, text string }{{"why", c.Message}, {"expected", c.Expected}, {"found", c.Found}} {
+		if part.text != "" {
+			p.labelled(indent, part.name, part.text)
 		}
 	}
-	line("why", c.Message)
-	line("expected", c.Expected)
-	line("found", c.Found)
 	for _, item := range c.Items {
-		fmt.Fprintf(b, "              - %s\n", Clean(item))
+		p.line(indent+strings.Repeat(" ", label)+" - ", item)
 	}
 	for _, e := range c.Evidence {
-		line("evidence", Evidence(e))
+		p.labelled(indent, "evidence", Evidence(e))
 	}
-	line("fix", c.Remedy)
+	if c.Remedy != "" {
+		p.labelled(indent, "fix", c.Remedy)
+	}
 }
 
-// Evidence is one piece of evidence in one line.
+// passed writes one line for each check that passed.
+func (p *page) passed(checks []verdict.Check) {
+	begun := false
+	for _, c := range checks {
+		if c.Outcome != verdict.Passed && c.Outcome != verdict.Skipped {
+			continue
+		}
+		if !begun {
+			begun = true
+			p.b.WriteByte('\n')
+		}
+		text := title(c)
+		if c.Found != "" {
+			text += ": " + c.Found
+		}
+		if c.Name == "" && len(c.Evidence) > 0 {
+			text += " (" + Evidence(c.Evidence[0]) + ")"
+		}
+		p.labelled("  ", c.Outcome.String(), text)
+	}
+}
+
+// Evidence is one piece of evidence in one line: type, signer, time, digest,
+// and why it does not count where it does not. It may need Clean.
 func Evidence(e verdict.Evidence) string {
 	var parts []string
 	if e.Type != "" {
@@ -80,40 +175,18 @@ func Evidence(e verdict.Evidence) string {
 	if !e.Time.IsZero() {
 		parts = append(parts, e.Time.UTC().Format(time.RFC3339))
 	}
-	parts = append(parts, e.Digest.Short())
+	if !e.Digest.IsZero() {
+		parts = append(parts, e.Digest.Short())
+	}
+	text := strings.Join(parts, ", ")
 	if e.Rejected != "" {
-		parts = append(parts, "does not count: "+e.Rejected)
+		text += " does not count: " + e.Rejected
 	}
-	return strings.Join(parts, ", ")
+	return strings.TrimSpace(text)
 }
 
-func passed(b *strings.Builder, checks []verdict.Check) {
-	first := true
-	for _, c := range checks {
-		if c.Outcome != verdict.Passed && c.Outcome != verdict.Skipped {
-			continue
-		}
-		if first {
-			b.WriteString("\n  passed:\n")
-			first = false
-		}
-		name := c.Rule
-		if c.Name != "" {
-			name += " / " + c.Name
-		}
-		if c.Platform != "" {
-			name += " (" + c.Platform + ")"
-		}
-		fmt.Fprintf(b, "    %s", Clean(name))
-		if c.Name == "" && len(c.Evidence) > 0 {
-			fmt.Fprintf(b, ": %s", Clean(Evidence(c.Evidence[0])))
-		}
-		b.WriteString("\n")
-	}
-}
-
-// Clean shows control characters and characters that reorder text as what
-// they are, so that a predicate cannot write over a denial.
+// Clean spells out control characters, and characters that are invisible or
+// reorder text, so that what a predicate says cannot write over a denial.
 func Clean(text string) string {
 	if strings.IndexFunc(text, control) < 0 {
 		return text
@@ -129,7 +202,8 @@ func Clean(text string) string {
 	return b.String()
 }
 
-// control is C0, DEL, C1, and the bidirectional controls of Unicode.
+// control is C0, DEL and C1, Unicode's format characters (the bidirectional
+// controls among them), its line separators, and bytes that are no UTF-8.
 func control(r rune) bool {
-	return r < 0x20 || r >= 0x7f && r <= 0x9f || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == 0x2028 || r == 0x2029 || r == utf8.RuneError
 }

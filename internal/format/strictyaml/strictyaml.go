@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -92,14 +93,21 @@ func (d Document) Field(path ...string) string {
 	return ""
 }
 
-// LineOf is the line of the value at a path of mapping keys, or the
-// document's own line where there is none.
+// LineOf is the line of the value at a path of mapping keys and list indexes
+// ("rules", "0", "name"), or of the nearest value above it that is there.
 func (d Document) LineOf(path ...string) int {
 	node := d.node
 	for _, key := range path {
-		if node = lookup(resolve(node), key); node == nil {
-			return d.Line
+		next := lookup(resolve(node), key)
+		if list := resolve(node); list.Kind == yaml.SequenceNode {
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(list.Content) {
+				next = list.Content[i]
+			}
 		}
+		if next == nil {
+			break
+		}
+		node = next
 	}
 	return node.Line
 }

@@ -2,13 +2,16 @@
 // door calls it: the command line, promotion, and later admission.
 //
 // Entry points are [New], [Gate.Decide] and [Gate.DecideResolved]. The zero
-// verdict denies; an image that no policy judges is denied; a check that could
-// not be made denies. What made a verdict impossible (a registry that is away,
-// a policy that cannot be evaluated) is a fault: an error, beside a verdict
-// whose decision says so, and admits nothing.
+// verdict denies; an image that no policy judges is denied, unless the door's
+// configuration says otherwise, and then admitted with a warning; a check that
+// could not be made denies. What made a verdict impossible (a registry that is
+// away, a policy that cannot be evaluated, a deadline) is a [FaultError],
+// beside a verdict whose decision is Fault, and admits nothing.
 //
-// The gate resolves a tag once; the digest that it found is what is judged,
-// and what the verdict's Pinned names. It knows no policy language.
+// The gate resolves a tag once; the digest that it found is what is judged, and
+// what the verdict's Pinned names. A registry that no policy covers is not
+// contacted. The gate knows no policy language, caches nothing and writes
+// nothing.
 package gate
 
 import (
@@ -19,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -30,16 +34,23 @@ import (
 
 // Registry is where images and their evidence are.
 type Registry interface {
+	// Resolve finds the digest that a reference means now.
 	Resolve(ctx context.Context, reference string) (oci.Resolved, error)
+	// Evidence lists what is stored about a digest; none is no error.
 	Evidence(ctx context.Context, repository string, digest subject.Digest) ([]trust.Evidence, error)
 }
 
-// Config is what a gate works with; everything must be there.
+// Config is what a gate works with.
 type Config struct {
-	// Policies judge; all whose match covers an image must be satisfied.
+	// Policies judge; all whose match covers an image must be satisfied. At
+	// least one, and their names are unique.
 	Policies []policy.Policy
+	// Registry and Now may not be nil.
 	Registry Registry
 	Now      func() time.Time
+	// WhenUnmatched is the decision on an image that no policy judges:
+	// verdict.Deny, the zero value, or verdict.Warn, which admits it.
+	WhenUnmatched verdict.Decision
 }
 
 // Gate decides. It may be used by several goroutines.
@@ -50,30 +61,36 @@ type Gate struct {
 // New checks the configuration: a gate without policies would deny everything
 // for no reason that it could give, and is an error.
 func New(config Config) (*Gate, error) {
-	if config.Registry == nil || config.Now == nil {
+	switch {
+	case config.Registry == nil || config.Now == nil:
 		return nil, errors.New("gate: a registry and a clock are needed")
-	}
-	if len(config.Policies) == 0 {
+	case len(config.Policies) == 0:
 		return nil, errors.New("gate: no policy is loaded, so nothing could be allowed")
+	case config.WhenUnmatched != verdict.Deny && config.WhenUnmatched != verdict.Warn:
+		return nil, fmt.Errorf("gate: what no policy judges can be denied or admitted with a warning, and not %q", config.WhenUnmatched)
 	}
 	seen := map[string]bool{}
-	for _, p := range config.Policies {
-		if p == nil || seen[p.Name()] {
+	for i, p := range config.Policies {
+		if p == nil {
+			return nil, fmt.Errorf("gate: policy %d is nil", i+1)
+		}
+		if seen[p.Name()] {
 			return nil, fmt.Errorf("gate: two policies are called %q", p.Name())
 		}
 		seen[p.Name()] = true
 	}
+	config.Policies = slices.Clone(config.Policies)
 	return &Gate{config: config}, nil
 }
 
-// FaultError says that no verdict was possible.
+// FaultError says that no verdict was possible. Nothing is admitted by it.
 type FaultError struct {
-	// Reference is what was asked about.
+	// Reference is what was asked about, Err why there is no verdict.
 	Reference string
 	Err       error
 }
 
-// Error is the reason.
+// Error is the reason in one sentence.
 func (e *FaultError) Error() string { return fmt.Sprintf("no verdict on %s: %v", e.Reference, e.Err) }
 
 // Unwrap gives the cause.
@@ -88,52 +105,96 @@ type Question struct {
 }
 
 // Decide resolves the reference and judges what it finds. The verdict is
-// filled also beside an error, which is a *FaultError.
-func (g *Gate) Decide(ctx context.Context, question Question) (verdict.Verdict, error) {
+// filled also beside an error, which is a *FaultError; a denial is no error.
+func (g *Gate) Decide(ctx context.Context, question Question) (v verdict.Verdict, err error) {
+	v = verdict.Verdict{Reference: question.Reference, Time: g.config.Now().UTC(), Policies: []string{}, Checks: []verdict.Check{}}
+	defer g.rescue(&v, &err)
+	image, err := parse(question.Reference)
+	if err != nil {
+		return fault(v, err)
+	}
+	if g.config.WhenUnmatched == verdict.Deny && len(g.matching(image, question.Request)) == 0 {
+		v.Reason = g.unmatched(image, question.Request) + "; its registry was not asked"
+		return v, nil
+	}
 	resolved, err := g.config.Registry.Resolve(ctx, question.Reference)
 	if err != nil {
-		return g.fault(verdict.Verdict{Reference: question.Reference}, err)
+		return fault(v, err)
 	}
+	resolved.Reference = question.Reference
 	return g.DecideResolved(ctx, resolved, question.Request)
 }
 
-// DecideResolved judges an image whose digest is known.
-func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, request policy.Request) (v verdict.Verdict, err error) {
-	v = verdict.Verdict{Reference: resolved.Reference, Subject: resolved.Digest, Pinned: resolved.Pinned(), Time: g.config.Now().UTC(), Policies: []string{}, Checks: []verdict.Check{}}
-	if resolved.Digest.IsZero() {
-		return g.fault(v, errors.New("the image has no digest"))
+// parse reads a reference without asking anybody. Where it has no digest one
+// stands in that no image has, so that patterns for any digest match.
+func parse(reference string) (policy.Image, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return policy.Image{}, fmt.Errorf("%q is no image reference: %w", reference, err)
 	}
+	image := policy.Image{Registry: ref.Context().RegistryStr(), Repository: ref.Context().RepositoryStr()}
+	digest := "sha256:" + strings.Repeat("0", 64)
+	switch ref := ref.(type) {
+	case name.Tag:
+		image.Tag = ref.TagStr()
+	case name.Digest:
+		digest = ref.DigestStr()
+		base, _, _ := strings.Cut(reference, "@")
+		if tag, err := name.NewTag(base); err == nil && strings.HasSuffix(base, ":"+tag.TagStr()) {
+			image.Tag = tag.TagStr()
+		}
+	}
+	image.Digest, err = subject.Parse(digest)
+	return image, err
+}
+
+// DecideResolved judges an image whose digest is known, for doors that have
+// resolved the tag themselves. It returns what Decide returns.
+func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, request policy.Request) (v verdict.Verdict, err error) {
+	v = verdict.Verdict{Reference: resolved.Reference, Subject: resolved.Digest, Time: g.config.Now().UTC(), Policies: []string{}, Checks: []verdict.Check{}}
+	defer g.rescue(&v, &err)
+	if resolved.Digest.IsZero() {
+		return fault(v, errors.New("the image has no digest"))
+	}
+	v.Pinned = resolved.Pinned()
 	image := policy.Image{Registry: resolved.Registry, Repository: resolved.Repository, Tag: resolved.Tag, Digest: resolved.Digest}
-	matching := slices.DeleteFunc(slices.Clone(g.config.Policies), func(p policy.Policy) bool { return !p.Match(image, request) })
+	matching := g.matching(image, request)
 	if len(matching) == 0 {
-		v.Reason = g.unmatched(image, request)
+		v.Decision, v.Reason = g.config.WhenUnmatched, g.unmatched(image, request)
 		return v, nil
 	}
 	scopes, err := g.scopes(ctx, resolved)
 	if err != nil {
-		return g.fault(v, err)
+		return fault(v, err)
 	}
 	input := policy.Input{Image: image, Request: request, Scopes: scopes, Now: v.Time}
 	for _, p := range matching {
 		v.Policies = append(v.Policies, p.Name())
 		checks, err := judge(ctx, p, input)
 		if err != nil {
-			return g.fault(v, err)
+			return fault(v, err)
 		}
 		v.Checks = append(v.Checks, checks...)
 	}
 	if err := ctx.Err(); err != nil {
-		return g.fault(v, err)
+		return fault(v, err)
 	}
-	v.Decision = decide(v.Checks)
-	if len(v.Checks) == 0 {
-		v.Reason = "the policies that match the image made no check"
-	}
+	v.Decision, v.Reason = g.decide(v.Checks)
 	return v, nil
 }
 
-// judge asks one policy, and turns a panic in it into an error: a bug in a
-// policy engine must not take a door down, and must not open it.
+func (g *Gate) matching(image policy.Image, request policy.Request) []policy.Policy {
+	var matching []policy.Policy
+	for _, p := range g.config.Policies {
+		if p.Match(image, request) {
+			matching = append(matching, p)
+		}
+	}
+	return matching
+}
+
+// judge asks one policy. A bug in a policy engine must not take a door down,
+// and must not open it: a panic becomes an error.
 func judge(ctx context.Context, p policy.Policy, input policy.Input) (checks []verdict.Check, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -144,66 +205,96 @@ func judge(ctx context.Context, p policy.Policy, input policy.Input) (checks []v
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name(), err)
 	}
+	if len(checks) == 0 {
+		return nil, fmt.Errorf("%s: it matches the image and made no check", p.Name())
+	}
 	return checks, nil
 }
 
-// decide allows only if there is a check, and no check that is anything but
-// passed or skipped, and one that passed.
-func decide(checks []verdict.Check) verdict.Decision {
+// decide allows only if some check passed, and every other one passed or was
+// skipped. An image that every policy skips is one that no policy judges.
+func (g *Gate) decide(checks []verdict.Check) (verdict.Decision, string) {
 	passed := false
 	for _, c := range checks {
 		switch c.Outcome {
 		case verdict.Passed:
 			passed = true
 		case verdict.Skipped:
+		case verdict.Failed, verdict.Broken:
+			return verdict.Deny, ""
 		default:
-			return verdict.Deny
+			return verdict.Deny, fmt.Sprintf("check %s of %s ended as %s, which is no outcome", c.Rule, c.Policy, c.Outcome)
 		}
 	}
 	if !passed {
-		return verdict.Deny
+		return g.config.WhenUnmatched, "every policy that matches the image leaves it alone, so that none judges it"
 	}
-	return verdict.Allow
+	return verdict.Allow, ""
 }
 
-func (g *Gate) fault(v verdict.Verdict, err error) (verdict.Verdict, error) {
+// fault turns a verdict into one that says why there is none.
+func fault(v verdict.Verdict, err error) (verdict.Verdict, error) {
 	v.Decision, v.Reason = verdict.Fault, err.Error()
-	if v.Time.IsZero() {
-		v.Time = g.config.Now().UTC()
-	}
 	return v, &FaultError{Reference: v.Reference, Err: err}
 }
 
+// rescue turns a panic into a fault.
+func (g *Gate) rescue(v *verdict.Verdict, err *error) {
+	if r := recover(); r != nil {
+		*v, *err = fault(*v, fmt.Errorf("internal error: %v", r))
+	}
+}
+
+// unmatched says that no policy judges an image, and what the policies that
+// are loaded would judge.
 func (g *Gate) unmatched(image policy.Image, request policy.Request) string {
-	var names []string
+	var loaded []string
 	for _, p := range g.config.Policies {
-		names = append(names, p.Name())
+		text := p.Name()
+		if spelled, ok := p.(interface{ Patterns() []string }); ok {
+			text += " (" + strings.Join(spelled.Patterns(), ", ") + ")"
+		}
+		loaded = append(loaded, text)
 	}
-	where := ""
+	if len(loaded) > 10 {
+		loaded = append(loaded[:10], fmt.Sprintf("and %d more", len(loaded)-10))
+	}
+	what := image.Registry + "/" + image.Repository
+	if image.Tag != "" {
+		what += ":" + image.Tag
+	}
 	if request.Known {
-		where = fmt.Sprintf(" in a %s of namespace %q", request.Kind, request.Namespace)
+		what += fmt.Sprintf(" in %s %q of namespace %q", request.Kind, request.Name, request.Namespace)
 	}
-	return fmt.Sprintf("no policy judges %s/%s%s, and what no policy judges is denied; loaded are %s", image.Registry, image.Repository, where, strings.Join(names, ", "))
+	return fmt.Sprintf("no policy judges %s; loaded: %s", what, strings.Join(loaded, ", "))
 }
 
 // parallel is how many manifests of an index are asked about at once.
 const parallel = 8
 
 // scopes gathers the evidence: for a single image its own; for an index, for
-// each platform, that of the platform's manifest and of the index.
+// each platform, that of the platform's manifest and of the index. Each digest
+// is asked about once.
 func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scope, error) {
 	digests := []subject.Digest{resolved.Digest}
+	position := map[subject.Digest]int{resolved.Digest: 0}
 	for _, p := range resolved.Platforms {
-		if !slices.Contains(digests, p.Digest) {
+		if _, known := position[p.Digest]; !known {
+			position[p.Digest] = len(digests)
 			digests = append(digests, p.Digest)
 		}
 	}
 	found := make([][]trust.Evidence, len(digests))
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, digest := range digests {
 		group.Go(func() (err error) {
-			found[i], err = g.config.Registry.Evidence(ctx, resolved.Name(), digest)
+			defer func() {
+				if r := recover(); r != nil {
+					err = fmt.Errorf("reading evidence: internal error: %v", r)
+				}
+			}()
+			found[i], err = g.config.Registry.Evidence(groupCtx, resolved.Name(), digest)
 			return err
 		})
 	}
@@ -215,9 +306,12 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scop
 	}
 	var scopes []policy.Scope
 	for _, p := range resolved.Platforms {
-		i := slices.Index(digests, p.Digest)
-		scopes = append(scopes, policy.Scope{Platform: p.Name, Subjects: []subject.Digest{p.Digest, resolved.Digest},
-			Evidence: slices.Concat(found[i], found[0])})
+		scope := policy.Scope{Platform: p.Name, Subjects: []subject.Digest{resolved.Digest}, Evidence: found[0]}
+		if i := position[p.Digest]; i > 0 {
+			scope.Subjects = []subject.Digest{p.Digest, resolved.Digest}
+			scope.Evidence = slices.Concat(found[i], found[0])
+		}
+		scopes = append(scopes, scope)
 	}
 	return scopes, nil
 }

@@ -81,6 +81,8 @@ type Config struct {
 
 	// Scratch is a directory for clones. They are removed again.
 	Scratch string
+	// DryRun finds the changes and pushes nothing.
+	DryRun bool
 }
 
 // Promoter pins digests. It may be used by several goroutines.
@@ -126,7 +128,8 @@ type Result struct {
 	Verdict verdict.Verdict `json:"verdict"`
 	// Denied says that the gate did not admit the image; nothing was changed.
 	Denied bool `json:"denied"`
-	// Changed is false where the digest was pinned already.
+	// Changed is false where the digest was pinned already; in a dry run true
+	// says that it would change.
 	Changed bool `json:"changed"`
 	// Commit is the full hash at the end of Branch, Files what was changed.
 	Commit string   `json:"commit,omitempty"`
@@ -209,6 +212,10 @@ func (p *Promoter) attempt(ctx context.Context, image image, result *Result, fir
 	if len(tree.changes) == 0 {
 		result.Commit, err = repository.Head(ctx)
 		return false, err
+	}
+	if p.config.DryRun {
+		result.Changed = true
+		return false, nil
 	}
 	if err := tree.write(); err != nil {
 		return false, err

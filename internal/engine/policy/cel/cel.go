@@ -3,208 +3,87 @@
 //
 // Entry point is [Load]. Everything that can be wrong with a policy is an error
 // at load, with file and line: an unknown field, an unknown signer, an
-// expression that names something that evidence of that type does not have. A
-// loaded policy judges by [Policy.Judge].
+// expression that names something that evidence of that type does not have, a
+// comparison that can never hold. What Load gives judges by policy.Policy.
 //
-// What a predicate says is data: it is never compiled, never a pattern, and
-// cannot shadow a variable. Evaluation is bounded (limit.PolicyCost) and has
-// no clock and no network.
+// What a predicate says is data: it is never compiled, never a pattern or a
+// template (an expression that would make it one does not load), and cannot
+// shadow a variable. Evaluation is bounded (limit.PolicyCost), and has no clock
+// and no network. The package fetches nothing and decides nothing: it makes
+// checks, and the gate decides.
 package cel
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
-	"github.com/seed-161fc314/assay/internal/engine/trust"
-	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-// Policy is a compiled EvidencePolicy.
-type Policy struct {
+// Kind and APIVersion head the documents that Load reads.
+const (
+	Kind       = v1alpha1.KindEvidencePolicy
+	APIVersion = v1alpha1.GroupVersion
+)
+
+// evidencePolicy is a compiled EvidencePolicy.
+type evidencePolicy struct {
 	name         string
 	match        v1alpha1.Match
 	allowSample  bool
 	requirements []requirement
 }
 
-var _ policy.Policy = (*Policy)(nil)
-
-// requirement is one kind of evidence, compiled.
-type requirement struct {
-	name    string
-	uri     string
-	family  string
-	signers []trust.Signer
-	maxAge  time.Duration
-	checks  []check
-}
-
-// Load compiles one document. readKey gives the content of a key file by the
-// path that the policy has; it resolves it against the policy's own file.
-func Load(document strictyaml.Document, readKey func(path string) ([]byte, error)) (*Policy, error) {
-	var object v1alpha1.EvidencePolicy
-	if err := document.Decode(&object); err != nil {
-		return nil, err
-	}
-	p, err := compile(object, readKey)
-	if err != nil {
-		return nil, fmt.Errorf("%s:%d: %s %q: %w", document.File, document.Line, v1alpha1.KindEvidencePolicy, object.Name, err)
-	}
-	return p, nil
-}
-
-func compile(object v1alpha1.EvidencePolicy, readKey func(string) ([]byte, error)) (*Policy, error) {
-	spec := object.Spec
-	var wrong []error
-	add := func(format string, arguments ...any) { wrong = append(wrong, fmt.Errorf(format, arguments...)) }
-	if object.APIVersion != v1alpha1.GroupVersion || object.Kind != v1alpha1.KindEvidencePolicy {
-		add("want apiVersion %s and kind %s, found %q and %q", v1alpha1.GroupVersion, v1alpha1.KindEvidencePolicy, object.APIVersion, object.Kind)
-	}
-	if object.Name == "" {
-		add("metadata.name is missing")
-	}
-	if len(spec.Match.Images) == 0 {
-		add("spec.match.images is empty, so the policy would judge nothing; \"*\" judges everything")
-	}
-	for _, pattern := range slices.Concat(spec.Match.Images, spec.Match.ExcludeImages, spec.Match.Namespaces) {
-		if strings.TrimSpace(pattern) == "" {
-			add("spec.match has an empty pattern")
-		}
-	}
-	if len(spec.Requirements) == 0 {
-		add("spec.requirements is empty, so the policy would allow everything")
-	}
-	signers, err := loadSigners(spec.Signers, readKey)
-	wrong = append(wrong, err)
-	p := &Policy{name: v1alpha1.KindEvidencePolicy + "/" + object.Name, match: spec.Match, allowSample: spec.AllowSample}
-	seen := map[string]bool{}
-	for i, r := range spec.Requirements {
-		if r.Name == "" || seen[r.Name] {
-			add("spec.requirements[%d]: name %q is missing or given twice", i, r.Name)
-		}
-		seen[r.Name] = true
-		compiled, err := compileRequirement(r, signers)
-		if err != nil {
-			add("requirement %q: %w", r.Name, err)
-		}
-		p.requirements = append(p.requirements, compiled)
-	}
-	return p, errors.Join(wrong...)
-}
-
-func loadSigners(list []v1alpha1.Signer, readKey func(string) ([]byte, error)) (map[string]trust.Signer, error) {
-	signers := map[string]trust.Signer{}
-	var wrong []error
-	if len(list) == 0 {
-		wrong = append(wrong, errors.New("spec.signers is empty: evidence that anybody could sign proves nothing"))
-	}
-	for i, s := range list {
-		if _, twice := signers[s.Name]; s.Name == "" || twice {
-			wrong = append(wrong, fmt.Errorf("spec.signers[%d]: name %q is missing or given twice", i, s.Name))
-			continue
-		}
-		signer := trust.Signer{Name: s.Name}
-		if len(s.Keys) == 0 {
-			wrong = append(wrong, fmt.Errorf("signer %q has no keys", s.Name))
-		}
-		for j, k := range s.Keys {
-			pem := []byte(k.PublicKey)
-			where := fmt.Sprintf("signer %q, keys[%d]", s.Name, j)
-			if (k.File == "") == (k.PublicKey == "") {
-				wrong = append(wrong, fmt.Errorf("%s: want exactly one of file and publicKey", where))
-				continue
-			}
-			if k.File != "" {
-				content, err := readKey(k.File)
-				if err != nil {
-					wrong = append(wrong, fmt.Errorf("%s: %w", where, err))
-					continue
-				}
-				pem, where = content, where+" ("+k.File+")"
-			}
-			parsed, err := trust.ParseSigner(s.Name, pem)
-			if err != nil {
-				wrong = append(wrong, fmt.Errorf("%s: %w", where, err))
-				continue
-			}
-			signer.Keys = append(signer.Keys, parsed.Keys...)
-		}
-		signers[s.Name] = signer
-	}
-	return signers, errors.Join(wrong...)
-}
-
-func compileRequirement(r v1alpha1.Requirement, signers map[string]trust.Signer) (requirement, error) {
-	var wrong []error
-	uri, ok := predicate.TypeOf(r.Type)
-	if !ok {
-		wrong = append(wrong, fmt.Errorf("type %q: want a predicate type's URI, or one of signature, provenance, vuln, cyclonedx, spdx, test-result", r.Type))
-	}
-	compiled := requirement{name: r.Name, uri: uri, family: predicate.Family(uri)}
-	if len(r.Signers) == 0 {
-		wrong = append(wrong, errors.New("signers is empty: evidence that anybody could sign proves nothing"))
-	}
-	for _, name := range r.Signers {
-		signer, known := signers[name]
-		if !known {
-			wrong = append(wrong, fmt.Errorf("signer %q is not among spec.signers", name))
-		}
-		compiled.signers = append(compiled.signers, signer)
-	}
-	if r.MaxAge != "" {
-		age, err := time.ParseDuration(r.MaxAge)
-		if err != nil || age <= 0 {
-			wrong = append(wrong, fmt.Errorf("maxAge %q: want a positive duration such as 168h", r.MaxAge))
-		}
-		compiled.maxAge = age
-	}
-	seen := map[string]bool{}
-	for i, c := range r.Checks {
-		if c.Name == "" || seen[c.Name] {
-			wrong = append(wrong, fmt.Errorf("checks[%d]: name %q is missing or given twice", i, c.Name))
-		}
-		seen[c.Name] = true
-		check, err := compileCheck(c, compiled.family)
-		if err != nil {
-			wrong = append(wrong, fmt.Errorf("check %q: %w", c.Name, err))
-		}
-		compiled.checks = append(compiled.checks, check)
-	}
-	return compiled, errors.Join(wrong...)
-}
-
 // Name is "EvidencePolicy/" and the object's name.
-func (p *Policy) Name() string { return p.name }
+func (p *evidencePolicy) Name() string { return p.name }
+
+// Patterns are the image patterns, for a denial that says what would match.
+func (p *evidencePolicy) Patterns() []string { return p.match.Images }
 
 // Match says whether any image pattern matches and no exclusion does.
-func (p *Policy) Match(image policy.Image, request policy.Request) bool {
-	spellings := image.Spellings()
-	matches := func(patterns []string) bool {
-		return slices.ContainsFunc(patterns, func(pattern string) bool {
-			return slices.ContainsFunc(spellings, func(s string) bool { return Glob(pattern, s) })
-		})
-	}
-	if !matches(p.match.Images) || matches(p.match.ExcludeImages) {
+func (p *evidencePolicy) Match(image policy.Image, request policy.Request) bool {
+	bare := image
+	bare.Tag = ""
+	if !match(p.match.Images, spellings(image)...) || match(p.match.ExcludeImages, spellings(bare)...) {
 		return false
 	}
-	if len(p.match.Namespaces) == 0 || !request.Known {
+	if len(p.match.Namespaces) == 0 || !request.Known || request.Namespace == "" {
 		return true
 	}
-	return slices.ContainsFunc(p.match.Namespaces, func(pattern string) bool { return Glob(pattern, request.Namespace) })
+	return match(p.match.Namespaces, request.Namespace)
 }
 
-// Glob matches text against a pattern in which * is any text and ? one
-// character, in time linear in both.
-func Glob(pattern, text string) bool {
+// spellings are all the ways in which a pattern may name an image.
+func spellings(image policy.Image) []string {
+	list := image.Spellings()
+	if image.Tag == "" {
+		// So that a pinned digest does not escape "repository:*".
+		list = append(list, image.Registry+"/"+image.Repository+":")
+	}
+	if image.Registry == "index.docker.io" {
+		for _, s := range list {
+			list = append(list, strings.TrimPrefix(s, "index."))
+		}
+	}
+	return list
+}
+
+func match(patterns []string, texts ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return glob(pattern, text) })
+	})
+}
+
+// glob matches text against a pattern in which * is any text and ? one
+// character. It goes back to the last star only, so that its time is at most
+// the product of the two lengths.
+func glob(pattern, text string) bool {
 	p, t := []rune(pattern), []rune(text)
 	star, mark, i, j := -1, 0, 0, 0
 	for j < len(t) {
@@ -228,17 +107,18 @@ func Glob(pattern, text string) bool {
 	return i == len(p)
 }
 
-// Patterns are the image patterns, for a denial that says what would match.
-func (p *Policy) Patterns() []string { return p.match.Images }
-
 // Judge makes every check for every platform of the image.
-func (p *Policy) Judge(ctx context.Context, input policy.Input) ([]verdict.Check, error) {
+func (p *evidencePolicy) Judge(ctx context.Context, input policy.Input) ([]verdict.Check, error) {
+	if len(input.Scopes) == 0 {
+		return nil, errors.New("there is nothing to judge: no manifest was given")
+	}
 	var checks []verdict.Check
 	for _, scope := range input.Scopes {
+		j := &judge{policy: p, input: input, scope: scope, verified: map[string]verified{}}
 		for _, r := range p.requirements {
-			made, err := p.require(ctx, input, scope, r)
+			made, err := j.require(ctx, r)
 			if err != nil {
-				return nil, fmt.Errorf("%s: requirement %q: %w", p.name, r.name, err)
+				return nil, fmt.Errorf("requirement %q: %w", r.name, err)
 			}
 			checks = append(checks, made...)
 		}
@@ -246,12 +126,16 @@ func (p *Policy) Judge(ctx context.Context, input policy.Input) ([]verdict.Check
 	return checks, nil
 }
 
-// short names a type for people: its short name where it has one.
+// shortNames are the words for predicate types that policies and `assay
+// attest --type` know.
+var shortNames = [...]string{"signature", "provenance", "slsaprovenance", "vuln", "cyclonedx", "spdx", "test-result", "openvex", "link", "custom"}
+
+// short names a type for people: by its short name where it has one.
 func short(uri string) string {
-	for _, name := range []string{"signature", "provenance", "vuln", "cyclonedx", "spdx", "test-result"} {
+	for _, name := range shortNames {
 		if known, _ := predicate.TypeOf(name); predicate.Family(known) == predicate.Family(uri) {
 			return name
 		}
 	}
-	return path.Base(uri)
+	return uri
 }

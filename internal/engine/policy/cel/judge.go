@@ -2,171 +2,154 @@ package cel
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-// require makes the checks of one requirement for one platform.
-func (p *Policy) require(ctx context.Context, input policy.Input, scope policy.Scope, r requirement) ([]verdict.Check, error) {
-	base := verdict.Check{Policy: p.name, Rule: r.name, Platform: scope.Platform}
-	claims, rejected := r.claims(scope)
-	deciding, _, future := trust.Newest(claims, input.Now)
+// judge makes the checks of one platform.
+type judge struct {
+	policy *evidencePolicy
+	input  policy.Input
+	scope  policy.Scope
+	// verified is all evidence against each list of signers.
+	verified map[string]verified
+}
+
+// verified is what became of the evidence, of whatever type.
+type verified struct {
+	claims   []trust.Claim
+	rejected []rejected
+}
+
+// rejected is evidence that did not verify.
+type rejected struct {
+	evidence    verdict.Evidence
+	claimedType string
+	// why is the reason, without the words that rank it.
+	why string
+}
+
+// verify holds all evidence against some signers, once for each list of them.
+func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
+	var names []string
+	for _, s := range r.signers {
+		names = append(names, s.Name)
+	}
+	key := strings.Join(names, "\x00")
+	if known, done := j.verified[key]; done {
+		return known, nil
+	}
+	var v verified
+	for _, evidence := range j.scope.Evidence {
+		if err := ctx.Err(); err != nil {
+			return verified{}, err
+		}
+		claim, rejection := trust.Verify(evidence, r.signers, j.scope.Subjects)
+		if rejection == nil {
+			v.claims = append(v.claims, claim)
+			continue
+		}
+		why := reason(evidence, *rejection, r)
+		named := rejection.Evidence
+		named.Rejected = string(rejection.Reason) + ": " + why
+		v.rejected = append(v.rejected, rejected{named, rejection.ClaimedType, why})
+	}
+	j.verified[key] = v
+	return v, nil
+}
+
+// reason is why evidence was rejected. A bundle that names another key is the
+// mistake that people make most; the key is spelled as keys are elsewhere.
+func reason(evidence trust.Evidence, rejection trust.Rejection, r requirement) string {
+	if rejection.Reason != trust.UnknownKey || evidence.Form != trust.Bundle {
+		return rejection.Detail
+	}
+	decoded, err := bundle.Decode(evidence.Content)
+	if err != nil || decoded.HasCertificate {
+		return rejection.Detail
+	}
+	sum, err := base64.StdEncoding.DecodeString(decoded.KeyHint)
+	if err != nil || len(sum) != 32 {
+		return rejection.Detail
+	}
+	return fmt.Sprintf("signed by key sha256:%s, as it says, which is not %s (%s)", hex.EncodeToString(sum), r.who(), r.keys())
+}
+
+// keys spells the keys of the signers, up to three.
+func (r requirement) keys() string {
+	var ids []string
+	for _, s := range r.signers {
+		for _, k := range s.Keys {
+			ids = append(ids, k.ID.String())
+		}
+	}
+	if len(ids) > 3 {
+		return strings.Join(ids[:3], ", ") + " and more"
+	}
+	return strings.Join(ids, ", ")
+}
+
+// require makes the checks of one requirement.
+func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, error) {
+	base := verdict.Check{Policy: j.policy.name, Rule: r.name, Platform: j.scope.Platform, Expected: r.expected()}
+	v, err := j.verify(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var claims []trust.Claim
+	for _, claim := range v.claims {
+		if predicate.Family(claim.Type()) == r.family {
+			claims = append(claims, claim)
+		}
+	}
+	deciding, superseded, future := trust.Newest(claims, j.input.Now)
+	var refused []rejected
 	for _, claim := range future {
-		evidence := claim.Evidence()
-		evidence.Rejected = "it is dated after this door's clock (" + input.Now.UTC().Format(time.RFC3339) + ")"
-		rejected = append(rejected, evidence)
+		made, _ := claim.Time()
+		why := fmt.Sprintf("it is dated %s, which is after this door's clock (%s)", made.UTC().Format(time.RFC3339), j.input.Now.UTC().Format(time.RFC3339))
+		named := claim.Evidence()
+		named.Rejected = "future date: " + why
+		refused = append(refused, rejected{named, claim.Type(), why})
 	}
 	if len(deciding) == 0 {
-		return []verdict.Check{r.missing(base, rejected)}, nil
+		for _, other := range v.rejected {
+			if other.claimedType == "" || predicate.Family(other.claimedType) == r.family {
+				refused = append(refused, other)
+			}
+		}
+		return []verdict.Check{r.missing(base, refused)}, nil
 	}
 	present := base
-	present.Outcome, present.Expected = verdict.Passed, r.expected()
+	present.Outcome = verdict.Passed
+	present.Found = plural(len(deciding), "piece") + ", signed by " + signersOf(deciding)
+	if len(superseded) > 0 {
+		present.Found += fmt.Sprintf("; older evidence that this replaces: %d", len(superseded))
+	}
 	for _, claim := range deciding {
 		present.Evidence = append(present.Evidence, claim.Evidence())
 	}
-	present.Found = fmt.Sprintf("%s, signed by %s", plural(len(deciding), "piece"), signersOf(deciding))
+	for _, other := range refused {
+		present.Evidence = append(present.Evidence, other.evidence)
+	}
 	checks := []verdict.Check{present}
 	for _, claim := range deciding {
-		made, err := p.hold(ctx, input, scope, r, claim, base)
+		made, err := j.hold(ctx, r, claim, base)
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, made...)
 	}
 	return checks, nil
-}
-
-// claims verifies what could be evidence of this requirement. What claims to
-// be of its type and does not verify comes back as rejected, for the denial.
-func (r requirement) claims(scope policy.Scope) (claims []trust.Claim, rejected []verdict.Evidence) {
-	for _, evidence := range scope.Evidence {
-		claim, rejection := trust.Verify(evidence, r.signers, scope.Subjects)
-		switch {
-		case rejection != nil:
-			if rejection.ClaimedType == "" || predicate.Family(rejection.ClaimedType) == r.family {
-				rejected = append(rejected, rejection.Evidence)
-			}
-		case predicate.Family(claim.Type()) == r.family:
-			claims = append(claims, claim)
-		}
-	}
-	return claims, rejected
-}
-
-func (r requirement) expected() string {
-	var names []string
-	for _, s := range r.signers {
-		names = append(names, s.Name)
-	}
-	what := "an attestation of type " + short(r.uri)
-	if r.family == predicate.TypeCosignSign {
-		what = "a signature of the image"
-	}
-	return what + " by " + strings.Join(names, " or ")
-}
-
-// missing is the check that fails when no evidence decides.
-func (r requirement) missing(base verdict.Check, rejected []verdict.Evidence) verdict.Check {
-	base.Expected = r.expected()
-	base.Found = "none"
-	if n := len(rejected); n > 0 {
-		base.Found = fmt.Sprintf("none that counts; %s did not verify", plural(n, "piece"))
-	}
-	base.Evidence = rejected
-	switch r.family {
-	case predicate.TypeCosignSign:
-		base.Remedy = "sign the image with a key of that signer: assay sign --key KEY IMAGE"
-	case predicate.TypeCosignVuln:
-		base.Remedy = "scan the image and attest the result with a key of that signer: assay run"
-	default:
-		base.Remedy = fmt.Sprintf("attest it with a key of that signer: assay attest --key KEY --type %s --predicate FILE IMAGE", short(r.uri))
-	}
-	return base
-}
-
-// hold makes the checks on one claim that decides.
-func (p *Policy) hold(ctx context.Context, input policy.Input, scope policy.Scope, r requirement, claim trust.Claim, base verdict.Check) ([]verdict.Check, error) {
-	base.Evidence = []verdict.Evidence{claim.Evidence()}
-	var checks []verdict.Check
-	if r.maxAge > 0 {
-		checks = append(checks, r.fresh(input.Now, claim, base))
-	}
-	view, err := look(r.family, claim)
-	if err != nil {
-		base.Name, base.Outcome = "readable", verdict.Broken
-		base.Expected, base.Found = "a predicate that its type allows", err.Error()
-		base.Remedy = "attest it again with a tool that writes this type"
-		return append(checks, base), nil
-	}
-	if view.report != nil {
-		checks = append(checks, p.honest(view, base)...)
-	}
-	for _, c := range r.checks {
-		made, err := c.make(ctx, c.variables(input, scope, claim, view), base)
-		if err != nil {
-			return nil, err
-		}
-		if made.Remedy == "" && made.Outcome == verdict.Failed {
-			made.Remedy = view.remedy(made)
-		}
-		checks = append(checks, made)
-	}
-	return checks, nil
-}
-
-// fresh is the check of maxAge.
-func (r requirement) fresh(now time.Time, claim trust.Claim, base verdict.Check) verdict.Check {
-	base.Name, base.Expected = "max-age", "not older than "+r.maxAge.String()
-	made, has := claim.Time()
-	if !has {
-		base.Found = "the evidence does not say when it was made"
-		base.Remedy = "attest with a tool that writes the time"
-		return base
-	}
-	age := now.Sub(made).Truncate(time.Second)
-	base.Found = age.String() + " old, made " + made.Format(time.RFC3339)
-	if now.Sub(made) <= r.maxAge {
-		base.Outcome = verdict.Passed
-		return base
-	}
-	base.Remedy = "make the evidence anew (a rescan, a rebuild) and attest it"
-	return base
-}
-
-// honest holds a scan to what every scan must be: made from real advisories,
-// about at least one package.
-func (p *Policy) honest(view view, base verdict.Check) []verdict.Check {
-	var checks []verdict.Check
-	if view.report.Database.Sample && !p.allowSample {
-		c := base
-		c.Name, c.Expected = "advisory-sample", "a scan against real advisories"
-		c.Found = "a scan against the sample that is built into Assay, which knows a handful of packages"
-		c.Remedy = "import advisories (assay db import), scan and attest again; or, for trying things out, allowSample: true"
-		checks = append(checks, c)
-	}
-	if view.report.Packages == 0 {
-		c := base
-		c.Name, c.Expected, c.Found = "something-tested", "a scan that tested at least one package", "a scan that found no package"
-		c.Remedy = "see that the scanner finds the image's packages, and attest again"
-		checks = append(checks, c)
-	}
-	return checks
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }
 
 func signersOf(claims []trust.Claim) string {
@@ -179,77 +162,163 @@ func signersOf(claims []trust.Claim) string {
 	return strings.Join(names, " and ")
 }
 
-// view is a predicate in the shape that its family has.
-type view struct {
-	report     *predicate.VulnerabilityReport
-	findings   []Finding
-	scan       Scan
-	components []Component
-	predicate  any
+func (r requirement) expected() string {
+	if r.family == predicate.TypeCosignSign {
+		return "a signature of the image by " + r.who()
+	}
+	return "an attestation of type " + short(r.uri) + " by " + r.who()
 }
 
-// look reads a predicate; a vulnerability report or an SBOM that cannot be
-// read is an error, and no check is made on it.
-func look(family string, claim trust.Claim) (view, error) {
-	var v view
-	var err error
-	if v.predicate, err = decode(claim.Predicate()); err != nil {
-		return view{}, err
+// named bounds how many pieces of rejected evidence a denial names, and how
+// many reasons it spells beside them.
+const (
+	named   = 10
+	reasons = 3
+)
+
+// missing is the check that fails when no evidence decides.
+func (r requirement) missing(base verdict.Check, refused []rejected) verdict.Check {
+	base.Found = "none"
+	if len(refused) > 0 {
+		what := "attestation"
+		if r.family == predicate.TypeCosignSign {
+			what = "signature"
+		}
+		var why []string
+		for _, other := range refused {
+			if !slices.Contains(why, other.why) && len(why) < reasons {
+				why = append(why, other.why)
+			}
+		}
+		base.Found = fmt.Sprintf("%s of this type, and none that counts: %s", plural(len(refused), what), strings.Join(why, "; "))
 	}
-	switch family {
+	for i, other := range refused {
+		if i == named {
+			base.Found += fmt.Sprintf(" (%d more are not named)", len(refused)-named)
+			break
+		}
+		base.Evidence = append(base.Evidence, other.evidence)
+	}
+	switch r.family {
+	case predicate.TypeCosignSign:
+		base.Remedy = "sign the image with a key of " + r.who() + ": assay sign --key KEY IMAGE"
 	case predicate.TypeCosignVuln:
-		report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
-		if err != nil {
-			return view{}, err
-		}
-		v.report = &report
-		v.findings, v.scan = findingsOf(report), scanOf(report)
-	case predicate.TypeCycloneDX, predicate.TypeSPDX:
-		list, err := predicate.ReadComponents(claim.Type(), claim.Predicate())
-		if err != nil {
-			return view{}, err
-		}
-		v.components = componentsOf(list)
-	case predicate.TypeTestResult:
-		if _, err := predicate.ReadTestResult(claim.Predicate()); err != nil {
-			return view{}, err
-		}
+		base.Remedy = "scan the image, and attest the result with a key of " + r.who() + ": assay run"
+	default:
+		base.Remedy = fmt.Sprintf("attest it with a key of %s: assay attest --key KEY --type %s --predicate FILE IMAGE", r.who(), short(r.uri))
 	}
-	return v, nil
+	return base
 }
 
-// remedy derives what would heal the findings that a failed check names.
-func (v view) remedy(c verdict.Check) string {
-	if v.report == nil {
-		return ""
+// hold makes the checks on one claim that decides.
+func (j *judge) hold(ctx context.Context, r requirement, claim trust.Claim, base verdict.Check) ([]verdict.Check, error) {
+	base.Evidence = []verdict.Evidence{claim.Evidence()}
+	var checks []verdict.Check
+	if r.maxAge > 0 {
+		checks = append(checks, r.fresh(j.input.Now, claim, base))
 	}
-	var upgrades []string
-	for _, f := range v.findings {
-		if f.Fixed == "" || !slices.ContainsFunc(c.Items, func(item string) bool {
-			return strings.HasPrefix(item, f.ID+" ") && strings.Contains(item, " "+f.Package+" ")
-		}) {
-			continue
+	v, err := look(r.family, claim)
+	if err != nil {
+		base.Name, base.Outcome = "readable", verdict.Broken
+		base.Expected, base.Found = "a predicate of its type's shape", cut(err.Error())
+		base.Remedy = "attest it again with a tool that writes this type"
+		return append(checks, base), nil
+	}
+	if v.report != nil {
+		checks = append(checks, j.sample(*v.report, base), tested(*v.report, base))
+	}
+	if v.components != nil {
+		checks = append(checks, lists(v.components, base))
+	}
+	for _, c := range r.checks {
+		made, err := c.make(ctx, j.variables(claim, v), base)
+		if err != nil {
+			return nil, err
 		}
-		if upgrade := f.Package + " to " + f.Fixed; !slices.Contains(upgrades, upgrade) {
-			upgrades = append(upgrades, upgrade)
-		}
+		checks = append(checks, made)
 	}
-	if len(upgrades) == 0 {
-		return ""
-	}
-	if len(upgrades) > 10 {
-		upgrades = append(upgrades[:10], "and more")
-	}
-	return "upgrade " + strings.Join(upgrades, ", ") + "; build, scan and attest again"
+	return checks, nil
 }
 
-// errCost says that an expression went over its bound.
-var errCost = errors.New("the expression is over its cost bound")
-
-// bounded lists items up to limit.DenialItems.
-func bounded(items []string) []string {
-	if len(items) <= limit.DenialItems {
-		return items
+// variables are what an expression may look at.
+func (j *judge) variables(claim trust.Claim, v view) map[string]any {
+	made, _ := claim.Time()
+	image, request := j.input.Image, j.input.Request
+	variables := map[string]any{
+		"predicate": v.predicate,
+		"image": Image{Reference: image.Registry + "/" + image.Repository, Registry: image.Registry, Repository: image.Repository,
+			Tag: image.Tag, Digest: image.Digest.String(), Platform: j.scope.Platform},
+		"claim":   Claim{Type: claim.Type(), Signer: claim.Signer(), Tool: claim.Tool(), Time: made},
+		"request": Request{Kind: request.Kind, Namespace: request.Namespace, Name: request.Name},
+		"now":     j.input.Now,
 	}
-	return append(items[:limit.DenialItems:limit.DenialItems], fmt.Sprintf("and %d more", len(items)-limit.DenialItems))
+	if v.report != nil {
+		variables["findings"], variables["scan"] = v.findings, v.scan
+	}
+	if v.components != nil {
+		variables["components"] = v.components
+	}
+	return variables
+}
+
+// fresh is the check of maxAge.
+func (r requirement) fresh(now time.Time, claim trust.Claim, base verdict.Check) verdict.Check {
+	base.Name, base.Expected = "max-age", "not older than "+r.maxAge.String()
+	made, has := claim.Time()
+	if !has {
+		base.Found = "the evidence does not say when it was made"
+		base.Remedy = "attest with a tool that writes the time"
+		return base
+	}
+	base.Found = fmt.Sprintf("%s old, made %s", now.Sub(made).Truncate(time.Second), made.UTC().Format(time.RFC3339))
+	if now.Sub(made) <= r.maxAge {
+		base.Outcome = verdict.Passed
+		return base
+	}
+	base.Remedy = "make the evidence anew (a rescan, a rebuild) and attest it"
+	return base
+}
+
+// sample is the check that a scan knew real advisories.
+func (j *judge) sample(report predicate.VulnerabilityReport, base verdict.Check) verdict.Check {
+	base.Name, base.Expected = "advisory-sample", "a scan against real advisories"
+	switch {
+	case !report.Database.Sample:
+		base.Outcome, base.Found = verdict.Passed, "a scan that does not say it used the built-in sample"
+	case j.policy.allowSample:
+		base.Outcome, base.Found = verdict.Passed, "a scan against the sample that is built into Assay, which this policy accepts (allowSample)"
+	default:
+		base.Found = "a scan against the sample that is built into Assay, which knows a handful of packages"
+		base.Remedy = "import advisories (assay db import), scan and attest again; or, for trying things out, set allowSample: true"
+	}
+	return base
+}
+
+// tested is the check that a scan saw something. A scanner that does not count
+// says -1, and is taken at its word.
+func tested(report predicate.VulnerabilityReport, base verdict.Check) verdict.Check {
+	base.Name, base.Expected = "something-tested", "a scan that tested at least one package"
+	switch {
+	case report.Packages > 0:
+		base.Outcome, base.Found = verdict.Passed, plural(report.Packages, "package")+" tested"
+	case report.Packages == -1:
+		base.Outcome, base.Found = verdict.Passed, "a scan that does not count its packages"
+	default:
+		base.Found = "a scan that found no package is unresolved, not clean"
+		base.Remedy = "see that the scanner finds the image's packages, and attest again"
+	}
+	return base
+}
+
+// lists is the check that an SBOM has something in it: of nothing, everything
+// is true.
+func lists(components []Component, base verdict.Check) verdict.Check {
+	base.Name, base.Expected = "something-listed", "an SBOM that lists at least one component"
+	if len(components) > 0 {
+		base.Outcome, base.Found = verdict.Passed, plural(len(components), "component")
+		return base
+	}
+	base.Found = "an SBOM without a component"
+	base.Remedy = "see that the SBOM tool finds what is in the image, and attest again"
+	return base
 }

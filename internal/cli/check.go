@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/verdict"
+	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/format/explain"
+	"github.com/seed-161fc314/assay/internal/format/manifest"
+	"github.com/seed-161fc314/assay/internal/job/gate"
+)
+
+func newCheck(host *Host) *cobra.Command {
+	var files, policies []string
+	var namespace, format string
+	command := &cobra.Command{
+		Use: "check [IMAGE…] [-f FILES] --policy FILES", Short: "Ask the gate: may these images run?",
+		Long: `Check gives the decision that every door gives, for the images of Kubernetes
+manifests (-f, files or directories) or for images that are named. All policies
+whose match covers an image must be satisfied; an image that no policy covers is
+denied. One answer carries all that is wrong.`,
+		Example: "  assay check -f deployment.yaml --policy policy.yaml\n  assay check registry.example.com/app:1.0 --policy policy.yaml -o json",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("-o", format, "text", "json"); err != nil {
+				return err
+			}
+			if len(args)+len(files) == 0 {
+				return usage("nothing to check").withHint("name an image, or manifests with -f")
+			}
+			questions, err := host.questions(args, files, namespace)
+			if err != nil {
+				return err
+			}
+			g, err := host.gate(policies, host.registries())
+			if err != nil {
+				return err
+			}
+			return runCheck(cmd.Context(), host, g, questions, format)
+		},
+	}
+	command.Flags().StringSliceVarP(&files, "filename", "f", nil, "Kubernetes manifests: files or directories")
+	command.Flags().StringSliceVar(&policies, "policy", nil, "policy files")
+	command.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of workloads that name none")
+	formatFlag(command, &format, "text", "text", "json")
+	return command
+}
+
+// question is a gate's question and the place that asks it.
+type question struct {
+	gate.Question
+	place string
+}
+
+// questions reads manifests into questions, one for each image of each workload.
+func (h *Host) questions(images, files []string, namespace string) ([]question, error) {
+	var list []question
+	for _, image := range images {
+		list = append(list, question{Question: gate.Question{Reference: image}, place: "command line"})
+	}
+	paths, err := h.manifests(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		content, err := h.readFile(path, limit.Policy)
+		if err != nil {
+			return nil, err
+		}
+		workloads, err := manifest.Read(path, content)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range workloads {
+			for _, use := range w.Images {
+				request := policy.Request{Known: true, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, namespace), Name: w.Name}
+				list = append(list, question{Question: gate.Question{Reference: use.Reference, Request: request},
+					place: fmt.Sprintf("%s:%d %s/%s %s", path, use.Line, w.Kind, w.Name, use.Path)})
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
+	}
+	return list, nil
+}
+
+// manifests expands directories into the YAML and JSON files below them.
+func (h *Host) manifests(files []string) ([]string, error) {
+	var paths []string
+	for _, name := range files {
+		info, err := os.Stat(h.path(name))
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			paths = append(paths, name)
+			continue
+		}
+		err = filepath.WalkDir(h.path(name), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && d.Name() == ".git" {
+				return fs.SkipDir
+			}
+			if !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+				paths = append(paths, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
+// answered is a verdict and the places that asked for it.
+type answered struct {
+	verdict.Verdict
+	Places []string `json:"places"`
+}
+
+// runCheck asks every question; equal questions are asked once. A denial
+// outweighs a fault: what is denied stays denied whatever the rest would be.
+func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []question, format string) error {
+	var answers []answered
+	index := map[gate.Question]int{}
+	var faults []error
+	for _, q := range questions {
+		key := q.Question
+		key.Request.Name, key.Request.Kind = "", ""
+		if i, known := index[key]; known {
+			answers[i].Places = append(answers[i].Places, q.place)
+			continue
+		}
+		v, err := g.Decide(ctx, q.Question)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		index[key] = len(answers)
+		answers = append(answers, answered{Verdict: v, Places: []string{q.place}})
+	}
+	denied := 0
+	for _, a := range answers {
+		if a.Decision == verdict.Deny {
+			denied++
+		}
+	}
+	if format == "json" {
+		if err := writeJSON(host.Out, answers); err != nil {
+			return err
+		}
+	} else {
+		for i, a := range answers {
+			if i > 0 {
+				fmt.Fprintln(host.Out)
+			}
+			if err := explain.Write(host.Out, a.Verdict); err != nil {
+				return err
+			}
+			for _, place := range a.Places {
+				if place != "command line" {
+					fmt.Fprintf(host.Out, "  used at  %s\n", clean(place))
+				}
+			}
+		}
+	}
+	if denied > 0 {
+		return &deniedError{text: fmt.Sprintf("%d of %d images denied", denied, len(answers))}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-161fc314/assay/api/v1alpha1"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/advisory"
+	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
+	"github.com/seed-161fc314/assay/internal/format/assayfile"
+	"github.com/seed-161fc314/assay/internal/format/strictyaml"
+	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/internal/port/advisorydb"
+	"github.com/seed-161fc314/assay/internal/port/oci"
+	"github.com/seed-161fc314/assay/internal/port/oci/registry"
+)
+
+// EmbeddedHost is the registry that every command serves itself, from a
+// directory; see docs/adr/0005.
+const EmbeddedHost = "assay.localhost"
+
+// registryDir is where the embedded registry keeps its content.
+func (h *Host) registryDir() (string, error) {
+	if dir := h.env("ASSAY_REGISTRY"); dir != "" {
+		return h.path(dir), nil
+	}
+	dir, err := h.dataDir()
+	if err != nil {
+		return "", fmt.Errorf("the embedded registry needs a directory: %w (ASSAY_REGISTRY)", err)
+	}
+	return filepath.Join(dir, "registry"), nil
+}
+
+// lazyRegistry opens the embedded registry at its first request, so that
+// commands which never use it leave no directory behind.
+type lazyRegistry struct{ host *Host }
+
+// ServeHTTP opens the directory, and passes the request on.
+func (l lazyRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	dir, err := l.host.registryDir()
+	if err == nil {
+		var r *registry.Registry
+		if r, err = registry.Open(dir, registry.Config{}); err == nil {
+			r.ServeHTTP(w, request)
+			return
+		}
+	}
+	http.Error(w, err.Error(), http.StatusInternalServerError)
+}
+
+// registries speaks to registries, the embedded one included.
+func (h *Host) registries() *oci.Client {
+	return oci.New(oci.Config{UserAgent: "assay/" + versionString(),
+		Embedded: map[string]http.Handler{EmbeddedHost: lazyRegistry{h}}})
+}
+
+// databaseDir is where `assay db` keeps advisories.
+func (h *Host) databaseDir(flag string) (string, error) {
+	if flag != "" {
+		return h.path(flag), nil
+	}
+	if dir := h.env("ASSAY_DB"); dir != "" {
+		return h.path(dir), nil
+	}
+	dir, err := h.cacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "db"), nil
+}
+
+// advisories opens what --db names: a directory, the word "sample", or nothing
+// for the default directory.
+func (h *Host) advisories(flag string) (*advisorydb.Database, error) {
+	if flag == assayfile.SampleAdvisories {
+		return advisorydb.Sample()
+	}
+	dir, err := h.databaseDir(flag)
+	if err != nil {
+		return nil, err
+	}
+	return advisorydb.Open(dir)
+}
+
+// hintFor says what to do about faults that many users meet.
+func hintFor(err error) string {
+	var missing *advisory.MissingEcosystemError
+	switch {
+	case errors.Is(err, advisorydb.ErrMissing):
+		return "`assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
+	case errors.As(err, &missing):
+		return "OSV publishes one export for each ecosystem; import that of " + missing.Ecosystem
+	}
+	return ""
+}
+
+// policies loads policy files; each document's kind picks the language.
+func (h *Host) policies(paths []string) ([]policy.Policy, error) {
+	var loaded []policy.Policy
+	for _, path := range paths {
+		content, err := h.readFile(path, limit.Policy)
+		if err != nil {
+			return nil, fmt.Errorf("reading policy: %w", err)
+		}
+		documents, err := strictyaml.Documents(path, content)
+		if err != nil {
+			return nil, err
+		}
+		if len(documents) == 0 {
+			return nil, fmt.Errorf("%s: holds no policy", path)
+		}
+		dir := filepath.Dir(h.path(path))
+		for _, document := range documents {
+			p, err := loadPolicy(document, dir)
+			if err != nil {
+				return nil, err
+			}
+			loaded = append(loaded, p)
+		}
+	}
+	return loaded, nil
+}
+
+func loadPolicy(document strictyaml.Document, dir string) (policy.Policy, error) {
+	switch apiVersion, kind := document.Field("apiVersion"), document.Field("kind"); {
+	case apiVersion == v1alpha1.GroupVersion && kind == v1alpha1.KindEvidencePolicy:
+		return cel.Load(document, func(path string) ([]byte, error) {
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			file, err := os.Open(path)
+			if err != nil {
+				return nil, err
+			}
+			defer file.Close()
+			return limit.ReadAll(file, path, limit.KeyFile)
+		})
+	case strings.HasPrefix(apiVersion, "kyverno.io/"):
+		return kyverno.Load(document)
+	default:
+		return nil, fmt.Errorf("%s:%d: apiVersion %q and kind %q are no policy; want %s %s, or Kyverno's ClusterPolicy with verifyImages",
+			document.File, document.Line, apiVersion, kind, v1alpha1.GroupVersion, v1alpha1.KindEvidencePolicy)
+	}
+}
+
+// gate makes the gate of some policies.
+func (h *Host) gate(paths []string, client *oci.Client) (*gate.Gate, error) {
+	if len(paths) == 0 {
+		return nil, usage("--policy is missing").withHint("name the policy files, such as --policy policy.yaml")
+	}
+	policies, err := h.policies(paths)
+	if err != nil {
+		return nil, err
+	}
+	return gate.New(gate.Config{Policies: policies, Registry: client, Now: h.Now})
+}
+
+// target is what a scan or an SBOM is about, opened.
+type target struct {
+	name string
+	kind finding.TargetKind
+	// files is set for a directory or a file; file is the one file.
+	files fs.FS
+	file  string
+	close func() error
+	// image and digest are set for images.
+	image  v1.Image
+	digest subject.Digest
+}
+
+const targetHelp = "a directory, a requirements file, an image reference, oci:DIR (an OCI image layout) or docker-archive:FILE"
+
+// open finds out what a target is and opens it.
+func (h *Host) open(ctx context.Context, name, platform string) (target, error) {
+	if platform == "" {
+		platform = "linux/" + runtime.GOARCH
+	}
+	if dir, found := strings.CutPrefix(name, "oci:"); found {
+		path, which, _ := strings.Cut(dir, "@")
+		local, err := oci.OpenLayout(h.path(path), which)
+		return pick(name, local, platform, err)
+	}
+	if file, found := strings.CutPrefix(name, "docker-archive:"); found {
+		local, err := oci.OpenArchive(h.path(file))
+		return pick(name, local, platform, err)
+	}
+	path := h.path(name)
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir() && oci.IsLayout(path):
+		local, err := oci.OpenLayout(path, "")
+		return pick(name, local, platform, err)
+	case err == nil && info.IsDir():
+		return openFiles(name, path, "")
+	case err == nil && strings.HasSuffix(name, ".tar"):
+		local, err := oci.OpenArchive(path)
+		return pick(name, local, platform, err)
+	case err == nil:
+		return openFiles(name, filepath.Dir(path), filepath.Base(path))
+	case !errors.Is(err, fs.ErrNotExist):
+		return target{}, err
+	}
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") {
+		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
+	}
+	client := h.registries()
+	resolved, err := client.Resolve(ctx, name)
+	if err != nil {
+		return target{}, err
+	}
+	image, err := client.Image(ctx, resolved, platform)
+	if err != nil {
+		return target{}, err
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return target{}, err
+	}
+	parsed, err := subject.Parse(digest.String())
+	return target{name: name, kind: finding.Container, image: image, digest: parsed, close: func() error { return nil }}, err
+}
+
+func openFiles(name, dir, file string) (target, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return target{}, err
+	}
+	return target{name: name, kind: finding.Filesystem, files: root.FS(), file: file, close: root.Close}, nil
+}
+
+func pick(name string, local oci.Local, platform string, err error) (target, error) {
+	if err != nil {
+		return target{}, err
+	}
+	chosen := local.Images[0]
+	if local.Index {
+		var names []string
+		found := false
+		for _, image := range local.Images {
+			names = append(names, image.Platform)
+			if image.Platform == platform {
+				chosen, found = image, true
+			}
+		}
+		if !found {
+			return target{}, fmt.Errorf("%s has no %s; it has %s (--platform)", name, platform, strings.Join(names, ", "))
+		}
+	}
+	return target{name: name, kind: finding.Container, image: chosen.Image, digest: chosen.Digest, close: func() error { return nil }}, nil
+}
