@@ -8,45 +8,46 @@
 package sarif
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
+	"net/url"
 	"strings"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
 // unresolvedRule is the rule of what could not be tested.
 const unresolvedRule = "assay-not-tested"
 
-// Encode writes a report.
+// Encode writes a report as one run, indented, with a newline at its end.
+// Critical and high findings are errors, medium ones warnings, all others
+// notes; so is what could not be tested, under the rule "assay-not-tested".
+// toolVersion is Assay's own, without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	driver := sarif.NewToolComponent().WithName("assay").WithInformationURI("https://assay.sh").WithVersion(toolVersion)
 	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
 	run.WithResults([]*sarif.Result{})
-	seen := map[string]bool{}
+	place := map[string]int{}
 	for _, f := range report.Findings {
-		if !seen[f.ID] {
-			seen[f.ID] = true
+		if _, seen := place[f.ID]; !seen {
+			place[f.ID] = len(driver.Rules)
 			driver.AddRule(rule(f))
 		}
-		run.AddResult(result(f))
+		run.AddResult(result(f).WithRuleIndex(place[f.ID]))
 	}
 	if len(report.Inventory.Unresolved) > 0 {
 		driver.AddRule(sarif.NewReportingDescriptor().WithID(unresolvedRule).WithName("NotTested").
 			WithShortDescription(text("A package that could not be tested, because no single version of it is known")))
 	}
 	for _, u := range report.Inventory.Unresolved {
-		run.AddResult(sarif.NewRuleResult(unresolvedRule).WithLevel("note").
+		run.AddResult(sarif.NewRuleResult(unresolvedRule).WithRuleIndex(len(driver.Rules)-1).WithLevel("note").
 			WithMessage(sarif.NewTextMessage(u.Text + " was not tested: " + u.Reason)).
-			WithLocations([]*sarif.Location{place(u.Location)}).
+			WithLocations([]*sarif.Location{located(u.Location)}).
 			WithPartialFingerprints(fingerprint(unresolvedRule, u.Location.Path, u.Text)))
 	}
 	if report.Database.Sample {
@@ -57,7 +58,10 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(out)
+	if err := encoder.Encode(out); err != nil {
+		return fmt.Errorf("writing SARIF for %s: %w", report.Target, err)
+	}
+	return nil
 }
 
 func text(s string) *sarif.MultiformatMessageString {
@@ -101,118 +105,30 @@ func result(f finding.Finding) *sarif.Result {
 	if f.Fixed != "" {
 		message += "; fixed in " + f.Fixed
 	}
-	var locations []*sarif.Location
+	at := ""
+	if len(c.Locations) > 0 {
+		at = c.Locations[0].Path
+	}
+	locations := []*sarif.Location{}
 	for _, l := range c.Locations {
 		if c.Dependency == component.Installed {
 			l.Line = 0
 		}
-		locations = append(locations, place(l))
+		locations = append(locations, located(l))
 	}
 	return sarif.NewRuleResult(f.ID).WithLevel(level(f.Severity.Level)).WithMessage(sarif.NewTextMessage(message)).
-		WithLocations(locations).WithPartialFingerprints(fingerprint(f.ID, c.Locations[0].Path, c.Name))
+		WithLocations(locations).WithPartialFingerprints(fingerprint(f.ID, at, c.Name))
 }
 
-// place is a location; SARIF counts lines from 1, and a file without lines
+// located is a location; SARIF counts lines from 1, and a file without lines
 // gets its first.
-func place(l component.Location) *sarif.Location {
+func located(l component.Location) *sarif.Location {
 	return sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
-		WithArtifactLocation(sarif.NewArtifactLocation().WithURI(l.Path).WithURIBaseID("ROOTPATH")).
+		WithArtifactLocation(sarif.NewArtifactLocation().WithURI((&url.URL{Path: l.Path}).String()).WithURIBaseID("ROOTPATH")).
 		WithRegion(sarif.NewRegion().WithStartLine(max(1, l.Line))))
 }
 
 // fingerprint stays the same when lines move and versions change.
 func fingerprint(parts ...string) map[string]string {
 	return map[string]string{"assay/v1": subject.Of([]byte(strings.Join(parts, "\x00"))).Hex()}
-}
-
-// Summary is what a report of static analysis says.
-type Summary struct {
-	// Tool names the tools, joined by ", ".
-	Tool string
-	// Errors, Warnings and Notes count results that are not suppressed.
-	Errors, Warnings, Notes int
-	// ErrorRules and WarningRules are the rules of those results, sorted,
-	// each once.
-	ErrorRules, WarningRules []string
-}
-
-// Read reads a report. A report without a run is an error: nothing was
-// analysed. Results that are suppressed, or of a kind other than "fail", do not
-// count.
-func Read(r io.Reader, where string) (Summary, error) {
-	content, err := limit.ReadAll(r, where, limit.TestReport)
-	if err != nil {
-		return Summary{}, err
-	}
-	var report struct {
-		Version string `json:"version"`
-		Runs    []struct {
-			Tool struct {
-				Driver struct {
-					Name  string `json:"name"`
-					Rules []struct {
-						ID            string `json:"id"`
-						Configuration struct {
-							Level string `json:"level"`
-						} `json:"defaultConfiguration"`
-					} `json:"rules"`
-				} `json:"driver"`
-			} `json:"tool"`
-			Results []struct {
-				RuleID        string `json:"ruleId"`
-				Kind          string `json:"kind"`
-				Level         string `json:"level"`
-				BaselineState string `json:"baselineState"`
-				Suppressions  []struct {
-					Status string `json:"status"`
-				} `json:"suppressions"`
-			} `json:"results"`
-		} `json:"runs"`
-	}
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(string(content), "\ufeff")), &report); err != nil {
-		return Summary{}, fmt.Errorf("%s: this is no SARIF report: %w", where, err)
-	}
-	if !strings.HasPrefix(report.Version, "2.1") {
-		return Summary{}, fmt.Errorf("%s: SARIF version is %q; 2.1.0 is read", where, report.Version)
-	}
-	if len(report.Runs) == 0 {
-		return Summary{}, fmt.Errorf("%s: the report has no run, so nothing was analysed", where)
-	}
-	var summary Summary
-	var tools []string
-	for _, run := range report.Runs {
-		tools = append(tools, run.Tool.Driver.Name)
-		defaults := map[string]string{}
-		for _, rule := range run.Tool.Driver.Rules {
-			defaults[rule.ID] = rule.Configuration.Level
-		}
-		for _, result := range run.Results {
-			// An accepted suppression is one without a status, too.
-			accepted := func(s struct {
-				Status string `json:"status"`
-			}) bool {
-				return s.Status == "" || s.Status == "accepted"
-			}
-			if result.Kind != "" && result.Kind != "fail" || result.BaselineState == "absent" || slices.ContainsFunc(result.Suppressions, accepted) {
-				continue
-			}
-			switch level := cmp.Or(result.Level, defaults[result.RuleID], "warning"); level {
-			case "error":
-				summary.Errors++
-				summary.ErrorRules = append(summary.ErrorRules, result.RuleID)
-			case "warning":
-				summary.Warnings++
-				summary.WarningRules = append(summary.WarningRules, result.RuleID)
-			case "note", "none":
-				summary.Notes++
-			default:
-				return Summary{}, fmt.Errorf("%s: a result of rule %s has the level %q, which SARIF does not have", where, result.RuleID, level)
-			}
-		}
-	}
-	summary.Tool = strings.Join(tools, ", ")
-	slices.Sort(summary.ErrorRules)
-	slices.Sort(summary.WarningRules)
-	summary.ErrorRules, summary.WarningRules = slices.Compact(summary.ErrorRules), slices.Compact(summary.WarningRules)
-	return summary, nil
 }

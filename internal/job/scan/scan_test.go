@@ -151,7 +151,8 @@ func image(t *testing.T, labels map[string]string, layers ...map[string]string) 
 		if err := archive.Close(); err != nil {
 			t.Fatal(err)
 		}
-		l, err := tarball.LayerFromReader(&buffer)
+		content := buffer.Bytes()
+		l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -121,8 +121,9 @@ func environment(family string) (*celgo.Env, error) {
 		native = append(native, t)
 	}
 	options := []celgo.EnvOption{
-		ext.NativeTypes(native...), ext.Strings(), ext.Lists(ext.ListsMaxRangeSize(rangeSize)), ext.Sets(), ext.Math(),
-		celgo.OptionalTypes(), celgo.CrossTypeNumericComparisons(true), celgo.EnableMacroCallTracking(),
+		// Native types come last of the types: their provider takes no more.
+		celgo.OptionalTypes(), ext.Strings(), ext.Lists(ext.ListsMaxRangeSize(rangeSize)), ext.Sets(), ext.Math(), ext.NativeTypes(native...),
+		celgo.CrossTypeNumericComparisons(true), celgo.EnableMacroCallTracking(),
 		celgo.ParserExpressionSizeLimit(expressionSize),
 		celgo.ASTValidators(celgo.ValidateDurationLiterals(), celgo.ValidateTimestampLiterals(), celgo.ValidateRegexLiterals()),
 		celgo.Variable("predicate", celgo.DynType),
