@@ -45,7 +45,7 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 			WithShortDescription(text("A package that could not be tested, because no single version of it is known")))
 	}
 	for _, u := range report.Inventory.Unresolved {
-		run.AddResult(sarif.NewRuleResult(unresolvedRule).WithRuleIndex(len(driver.Rules)-1).WithLevel("note").
+		run.AddResult(sarif.NewRuleResult(unresolvedRule).WithRuleIndex(len(driver.Rules) - 1).WithLevel("note").
 			WithMessage(sarif.NewTextMessage(u.Text + " was not tested: " + u.Reason)).
 			WithLocations([]*sarif.Location{located(u.Location)}).
 			WithPartialFingerprints(fingerprint(unresolvedRule, u.Location.Path, u.Text)))

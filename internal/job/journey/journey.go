@@ -216,7 +216,7 @@ func New(config Config) (*Journey, error) {
 	case config.Scanner == nil || config.Builder == nil || config.Registry == nil || config.Evidence == nil || config.Gate == nil || config.Now == nil:
 		return nil, errors.New("journey: a scanner, a builder, a registry, a publisher, a gate and a clock are needed")
 	case (config.Promoter == nil) != (config.File.Promote == nil):
-		return nil, errors.New("journey: a promoter is needed exactly where assay.yaml has promote:")
+		return nil, errors.New("journey: a promoter is needed exactly where assay.yaml asks for a promotion")
 	}
 	return &Journey{config: config}, nil
 }

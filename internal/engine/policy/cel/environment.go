@@ -36,7 +36,8 @@ type Finding struct {
 }
 
 // Scan is a vulnerability scan as checks see it. Packages is -1 where the
-// predicate does not say how many were tested.
+// predicate does not say how many were tested; times that it does not say are
+// 1970-01-01.
 type Scan struct {
 	Scanner    string       `cel:"scanner"`
 	Packages   int64        `cel:"packages"`
@@ -81,8 +82,8 @@ type Image struct {
 	Platform   string `cel:"platform"`
 }
 
-// Claim is the verified evidence, as checks see it. Time is the zero time
-// where the type has none.
+// Claim is the verified evidence, as checks see it. Time is 1970-01-01 where
+// the type has none, and has(claim.time) is false.
 type Claim struct {
 	Type   string    `cel:"type"`
 	Signer string    `cel:"signer"`
@@ -281,7 +282,8 @@ func compares(operator string, field, other ast.NavigableExpr) error {
 	return nil
 }
 
-// operandCount bounds how many values a failed check shows.
+// operandCount bounds how many values, and how many lists, a failed check
+// looks into.
 const operandCount = 4
 
 // operands are the values that an expression looks at, outside of loops:
@@ -319,7 +321,7 @@ func culprits(env *celgo.Env, compiled *celgo.Ast) []part {
 	calls := info.MacroCalls()
 	var found []part
 	for _, id := range slices.Sorted(maps.Keys(calls)) {
-		if calls[id].Kind() != ast.CallKind {
+		if calls[id].Kind() != ast.CallKind || len(found) == operandCount {
 			continue
 		}
 		call := calls[id].AsCall()

@@ -1,0 +1,267 @@
+package cel_test
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+	"github.com/seed-161fc314/assay/internal/format/strictyaml"
+)
+
+const whole = `apiVersion: assay.sh/v1alpha1
+kind: EvidencePolicy
+metadata: {name: p}
+spec:
+  match:
+    images: ["registry.example.com/*"]
+    excludeImages: ["registry.example.com/base/*"]
+    namespaces: ["ml-*"]
+  signers:
+  - name: ci
+    keys:
+    - file: ci.pub
+  requirements:
+  - name: scanned
+    type: vuln
+    signers: [ci]
+    maxAge: 168h
+    checks:
+    - name: no-critical
+      deny: findings.filter(f, f.severity == "CRITICAL")
+  - name: listed
+    type: cyclonedx
+    signers: [ci]
+    checks:
+    - name: something
+      expr: size(components) > 0
+`
+
+func loadWith(t testing.TB, text string, keys map[string]string) (policy.Policy, error) {
+	t.Helper()
+	documents, err := strictyaml.Documents("policy.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cel.Load(documents[0], func(path string) ([]byte, error) {
+		if pem, ok := keys[path]; ok {
+			return []byte(pem), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	})
+}
+
+func TestLoad(t *testing.T) {
+	ci := newParty(t)
+	p, err := loadWith(t, whole, map[string]string{"ci.pub": ci.pem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Name() != cel.Kind+"/p" {
+		t.Errorf("name %q", p.Name())
+	}
+	if spelled, ok := p.(interface{ Patterns() []string }); !ok || strings.Join(spelled.Patterns(), " ") != "registry.example.com/*" {
+		t.Error("the patterns cannot be named")
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	ci := newParty(t)
+	private, _, err := cosignkey.Generate([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]string{"ci.pub": ci.pem, "ci.key": string(private), "empty.pub": ""}
+	for name, c := range map[string]struct {
+		old, new string
+		want     []string
+	}{
+		"version":                  {"assay.sh/v1alpha1", "assay.sh/v2", []string{"policy.yaml:1: apiVersion: want apiVersion assay.sh/v1alpha1"}},
+		"kind":                     {"kind: EvidencePolicy", "kind: Policy", []string{"EvidencePolicy", `"Policy"`}},
+		"no name":                  {"{name: p}", "{}", []string{"policy.yaml:3: metadata: the name is missing"}},
+		"unknown field":            {"maxAge:", "maxage:", []string{"policy.yaml:17", `"maxage"`, `did you mean "maxAge"?`}},
+		"no images":                {`images: ["registry.example.com/*"]`, "images: []", []string{"policy.yaml:6: spec.match.images: the list is empty"}},
+		"images missing":           {`    images: ["registry.example.com/*"]` + "\n", "", []string{"spec.match.images: the list is empty"}},
+		"empty pattern":            {`["registry.example.com/*"]`, `[""]`, []string{"policy.yaml:6: spec.match.images[0]"}},
+		"no registry":              {`["registry.example.com/*"]`, `["library/python"]`, []string{"does not begin with a registry", "docker.io/library/python"}},
+		"bare name":                {`["registry.example.com/*"]`, `["python:*"]`, []string{"names no repository"}},
+		"half a registry":          {`["registry.example.com/*"]`, `["registry.example.com*"]`, []string{"names no repository"}},
+		"excluded by tag":          {`["registry.example.com/base/*"]`, `["registry.example.com/base:v1"]`, []string{"policy.yaml:7: spec.match.excludeImages[0]", "has a tag"}},
+		"excluded tag":             {`["registry.example.com/base/*"]`, `["*:debug"]`, []string{"has a tag"}},
+		"excluded tag, pin":        {`["registry.example.com/base/*"]`, `["*/a:debug@sha256:*"]`, []string{"has a tag"}},
+		"empty namespace":          {`["ml-*"]`, `[""]`, []string{"spec.match.namespaces[0]"}},
+		"no keys":                  {"    keys:\n    - file: ci.pub\n", "    keys: []\n", []string{`signer "ci" has no keys`}},
+		"key twice said":           {"- file: ci.pub", "- {file: ci.pub, publicKey: x}", []string{"exactly one of file and publicKey"}},
+		"key not said":             {"- file: ci.pub", "- {}", []string{"exactly one of file and publicKey"}},
+		"key missing":              {"file: ci.pub", "file: none.pub", []string{"policy.yaml:12: spec.signers[0].keys[0].file", "none.pub"}},
+		"private key":              {"file: ci.pub", "file: ci.key", []string{"ci.key", "private key"}},
+		"empty key":                {"file: ci.pub", "file: empty.pub", []string{"empty.pub", "no PEM block"}},
+		"signer twice":             {"  requirements:", "  - {name: ci, keys: [{file: ci.pub}]}\n  requirements:", []string{"policy.yaml:13: spec.signers[1]", "given twice"}},
+		"signer nameless":          {"  requirements:", "  - {keys: [{file: ci.pub}]}\n  requirements:", []string{"the name is missing"}},
+		"unknown signer":           {"signers: [ci]\n    maxAge", "signers: [ic]\n    maxAge", []string{`policy.yaml:16: spec.requirements[0].signers[0]: "ic" is not among spec.signers`, `did you mean "ci"?`}},
+		"no signer":                {"signers: [ci]\n    maxAge", "signers: []\n    maxAge", []string{"spec.requirements[0].signers: the list is empty"}},
+		"signer named twice":       {"signers: [ci]\n    maxAge", "signers: [ci, ci]\n    maxAge", []string{"given twice"}},
+		"requirement twice":        {"name: listed", "name: scanned", []string{`policy.yaml:21: spec.requirements[1]: the name "scanned" is given twice`}},
+		"check twice":              {"    - name: something", "    - {name: something, expr: 'true'}\n    - name: something", []string{"given twice"}},
+		"unknown type":             {"type: vuln", "type: vlun", []string{"policy.yaml:15: spec.requirements[0].type", `did you mean "vuln"?`}},
+		"bad age":                  {"maxAge: 168h", "maxAge: 7d", []string{"policy.yaml:17: spec.requirements[0].maxAge", "168h"}},
+		"negative age":             {"maxAge: 168h", "maxAge: -1h", []string{"positive"}},
+		"zero age":                 {"maxAge: 168h", "maxAge: 0s", []string{"positive"}},
+		"age without time":         {"type: vuln\n    signers: [ci]\n    maxAge: 168h\n    checks:\n    - name: no-critical\n      deny: findings.filter(f, f.severity == \"CRITICAL\")", "type: signature\n    signers: [ci]\n    maxAge: 168h", []string{"does not say when it was made"}},
+		"neither":                  {"      expr: size(components) > 0\n", "", []string{"exactly one of expr"}},
+		"both":                     {"expr: size(components) > 0", "expr: 'true'\n      deny: '[]'", []string{"exactly one of expr"}},
+		"syntax":                   {"expr: size(components) > 0", "expr: size(components", []string{"policy.yaml:26: spec.requirements[1].checks[0].expr", "Syntax error"}},
+		"misspelt field":           {`f.severity ==`, `f.sevrity ==`, []string{"policy.yaml:20: spec.requirements[0].checks[0].deny", "undefined field 'sevrity'", `did you mean "severity"?`}},
+		"unknown variable":         {"size(components)", "size(component)", []string{"undeclared reference", `did you mean "components"?`}},
+		"variable of another type": {"size(components)", "size(findings)", []string{"findings is there for vulnerability types", "of type cyclonedx"}},
+		"wrong types":              {"size(components) > 0", `size(components) > "0"`, []string{"no matching overload"}},
+		"no condition":             {"size(components) > 0", "size(components)", []string{"it gives int, want bool"}},
+		"list in expr":             {"size(components) > 0", "components", []string{"goes into deny"}},
+		"condition in deny":        {`findings.filter(f, f.severity == "CRITICAL")`, `findings.exists(f, f.severity == "CRITICAL")`, []string{"goes into expr"}},
+		"no severity":              {`"CRITICAL"`, `"Critical"`, []string{"severity is never Critical", "HIGH"}},
+		"no severity, turned":      {`f.severity == "CRITICAL"`, `"critical" == f.severity`, []string{"severity is never critical"}},
+		"no severity in list":      {`f.severity == "CRITICAL"`, `!(f.severity in ["LOW", "MODERATE"])`, []string{"severity is never MODERATE"}},
+		"by the alphabet":          {`f.severity == "CRITICAL"`, `f.severity >= "HIGH"`, []string{"by the alphabet"}},
+		"no dependency":            {`f.severity == "CRITICAL"`, `f.dependency != "present"`, []string{"dependency is never present"}},
+		"pattern from data":        {`f.severity == "CRITICAL"`, `f.id.matches(predicate.pattern)`, []string{"never a pattern"}},
+		"computed pattern":         {`f.severity == "CRITICAL"`, `f.id.matches("a" + f.package)`, []string{"never a pattern"}},
+		"broken pattern":           {`f.severity == "CRITICAL"`, `f.id.matches("(")`, []string{"invalid matches argument"}},
+		"template from data":       {`f.severity == "CRITICAL"`, `f.id.format([1]) == ""`, []string{"never a template"}},
+		"a number given":           {"maxAge: 168h", "maxAge: 168", []string{"maxAge"}},
+		"long":                     {"size(components) > 0", "size(components) > " + strings.Repeat("1 + ", 5000) + "1", []string{"size exceeds"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(whole, c.old, c.new, 1)
+			if text == whole {
+				t.Fatal("the test changes nothing")
+			}
+			p, err := loadWith(t, text, keys)
+			if err == nil {
+				t.Fatalf("loaded: %s", p.Name())
+			}
+			if p != nil {
+				t.Error("a policy came beside the error")
+			}
+			for _, want := range append(c.want, "policy.yaml:") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("want %q in: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+// TestLoadSaysEverything: one error names all that is wrong.
+func TestLoadSaysEverything(t *testing.T) {
+	_, err := loadWith(t, strings.NewReplacer("maxAge: 168h", "maxAge: x", "f.severity", "f.sevrity", "size(components)", "size(findings)").Replace(whole), nil)
+	if err == nil {
+		t.Fatal("loaded")
+	}
+	for _, want := range []string{"keys[0].file", "maxAge", "sevrity", "findings is there for"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in: %v", want, err)
+		}
+	}
+}
+
+func TestLoadWithoutFiles(t *testing.T) {
+	documents, err := strictyaml.Documents("policy.yaml", []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cel.Load(documents[0], nil); err == nil || !strings.Contains(err.Error(), "cannot be read here") {
+		t.Error(err)
+	}
+}
+
+func TestMatch(t *testing.T) {
+	ci := newParty(t)
+	at := func(registry, repository, tag string) policy.Image {
+		return policy.Image{Registry: registry, Repository: repository, Tag: tag, Digest: digest}
+	}
+	app, pinned := at("registry.example.com", "ml/app", "v1"), at("registry.example.com", "ml/app", "")
+	hub := at("index.docker.io", "library/python", "3.12")
+	pod := func(namespace string) policy.Request {
+		return policy.Request{Known: true, Kind: "Pod", Namespace: namespace, Name: "x"}
+	}
+	for name, c := range map[string]struct {
+		match   string
+		image   policy.Image
+		request policy.Request
+		want    bool
+	}{
+		"everything":               {`images: ["*"]`, app, policy.Request{}, true},
+		"across slashes":           {`images: ["registry.example.com/*"]`, app, policy.Request{}, true},
+		"another registry":         {`images: ["registry.example.com/*"]`, at("registry.example.community", "ml/app", ""), policy.Request{}, false},
+		"a registry in the path":   {`images: ["registry.example.com/*"]`, at("evil.example", "registry.example.com/x", ""), policy.Request{}, false},
+		"repository":               {`images: ["registry.example.com/ml/app"]`, app, policy.Request{}, true},
+		"longer repository":        {`images: ["registry.example.com/ml/app"]`, at("registry.example.com", "ml/app2", ""), policy.Request{}, false},
+		"tag":                      {`images: ["registry.example.com/ml/app:v1"]`, app, policy.Request{}, true},
+		"another tag":              {`images: ["registry.example.com/ml/app:v2"]`, app, policy.Request{}, false},
+		"any tag, of a pinned one": {`images: ["registry.example.com/ml/app:*"]`, pinned, policy.Request{}, true},
+		"a tag, of a pinned one":   {`images: ["registry.example.com/ml/app:v1"]`, pinned, policy.Request{}, false},
+		"digest":                   {`images: ["*/app@` + digest.String() + `"]`, app, policy.Request{}, true},
+		"another digest":           {`images: ["*/app@` + subject.Of(nil).String() + `"]`, app, policy.Request{}, false},
+		"one character":            {`images: ["registry.example.com/ml/ap?"]`, app, policy.Request{}, true},
+		"a dot is a dot":           {`images: ["registry.example.com/*"]`, at("registryXexample.com", "a", ""), policy.Request{}, false},
+		"case":                     {`images: ["registry.example.com/ML/*"]`, app, policy.Request{}, false},
+		"docker.io":                {`images: ["docker.io/library/python:*"]`, hub, policy.Request{}, true},
+		"index.docker.io":          {`images: ["index.docker.io/library/*"]`, hub, policy.Request{}, true},
+		"excluded":                 {`{images: ["*"], excludeImages: ["registry.example.com/ml/*"]}`, app, policy.Request{}, false},
+		"excluded by digest":       {`{images: ["*"], excludeImages: ["*@` + digest.String() + `"]}`, app, policy.Request{}, false},
+		"not excluded":             {`{images: ["*"], excludeImages: ["registry.example.com/web/*"]}`, app, policy.Request{}, true},
+		"a tag does not exclude":   {`{images: ["*"], excludeImages: ["*/v1"]}`, app, policy.Request{}, true},
+		"namespace":                {`{images: ["*"], namespaces: ["ml-*"]}`, app, pod("ml-a"), true},
+		"another namespace":        {`{images: ["*"], namespaces: ["ml-*"]}`, app, pod("web"), false},
+		"unknown namespace":        {`{images: ["*"], namespaces: ["ml-*"]}`, app, pod(""), true},
+		"no workload":              {`{images: ["*"], namespaces: ["ml-*"]}`, app, policy.Request{}, true},
+		"many stars":               {`images: ["*` + strings.Repeat("a*", 200) + `b/*"]`, at("registry.example.com", strings.Repeat("a", 2000), ""), policy.Request{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			match := strings.TrimSuffix(strings.TrimPrefix(c.match, "{"), "}")
+			text := strings.Replace(document(ci, "type: signature\nsigners: [ci]"), `match:
+    images: ["*"]`, "match: {"+match+"}", 1)
+			p, err := load(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.Match(c.image, c.request); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(whole)
+	f.Add(strings.Replace(whole, "findings.filter(f, f.severity == \"CRITICAL\")", "predicate.a[0].?b.map(x, x.matches(\"a\"))", 1))
+	f.Add("apiVersion: assay.sh/v1alpha1\nkind: EvidencePolicy\nspec: {requirements: [{checks: [{expr: '[1].all(x, y)'}]}]}")
+	ci := newParty(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		documents, err := strictyaml.Documents("p", []byte(text))
+		if err != nil || len(documents) == 0 || len(text) > limit.KeyFile {
+			return
+		}
+		p, err := cel.Load(documents[0], func(string) ([]byte, error) { return []byte(ci.pem), nil })
+		if (p == nil) == (err == nil) {
+			t.Fatalf("policy %v and error %v", p, err)
+		}
+		if err != nil {
+			return
+		}
+		// Nothing is ever allowed without evidence.
+		checks, err := p.Judge(t.Context(), input())
+		if err != nil || len(checks) == 0 {
+			t.Fatalf("%d checks, %v", len(checks), err)
+		}
+		for _, c := range checks {
+			if c.Outcome.String() == "passed" {
+				t.Fatalf("passed without evidence: %+v", c)
+			}
+		}
+	})
+}
