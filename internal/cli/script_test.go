@@ -52,6 +52,19 @@ func TestScript(t *testing.T) {
 				}
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(content, args[1], args[2])), 0o600))
 			},
+			// putkey POLICY KEY puts a public key where the example says so.
+			"putkey": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: putkey POLICY KEY")
+				}
+				body := strings.Split(strings.TrimSpace(ts.ReadFile(args[1])), "\n")
+				policy := ts.ReadFile(args[0])
+				if !strings.Contains(policy, "PUT YOUR KEY HERE") {
+					ts.Fatalf("%s has no place for a key", args[0])
+				}
+				key := strings.Join(body[1:len(body)-1], "\n              ")
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(policy, "PUT YOUR KEY HERE", key, 1)), 0o600))
+			},
 			// code N COMMAND… runs a command and wants its exit code.
 			"code": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {

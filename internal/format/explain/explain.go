@@ -29,7 +29,7 @@ func Write(w io.Writer, v verdict.Verdict) error { return Fold(w, v, 0) }
 // columns; a width under 40 folds nothing.
 func Fold(w io.Writer, v verdict.Verdict, width int) error {
 	p := &page{width: width}
-	p.line("", heading(v.Decision)+"  "+v.Reference)
+	p.fold(heading(v.Decision)+"  ", "  ", v.Reference)
 	if !v.Subject.IsZero() {
 		p.labelled("  ", "digest", v.Subject.String())
 	}

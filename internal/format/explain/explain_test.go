@@ -34,13 +34,13 @@ func denial() verdict.Verdict {
 }
 
 const written = `DENIED  registry.example.com/ml/app:v1
-  digest     sha256:6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d
+  digest     sha256:@image
   policy     EvidencePolicy/pandas
 
   1 of 3: signed failed, in EvidencePolicy/pandas
     expected   a signature of the image by ci
     found      none
-    evidence   t, sha256:9c3a3ebb3be2 does not count: bad signature: no key fits
+    evidence   t, @evidence does not count: bad signature: no key fits
     fix        assay sign
 
   2 of 3: scanned / no-critical (linux/arm64) failed, in EvidencePolicy/pandas
@@ -48,14 +48,14 @@ const written = `DENIED  registry.example.com/ml/app:v1
     expected   nothing in x
     found      1 violation
                - CVE-2023-47248 (CRITICAL) pyarrow 13.0.0, fixed in 14.0.1, requirements.txt:3
-    evidence   https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, sha256:9c3a3ebb3be2
+    evidence   https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, @evidence
     fix        upgrade pyarrow to 14.0.1
 
   3 of 3: scanned / odd could not be made, in EvidencePolicy/pandas
     expected   x
     found      the check cannot be made: no such key: x
 
-  passed     scanned: 1 piece, signed by ci (https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, sha256:9c3a3ebb3be2)
+  passed     scanned: 1 piece, signed by ci (https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, @evidence)
 `
 
 func text(t *testing.T, v verdict.Verdict, width int) string {
@@ -72,8 +72,8 @@ func TestWrite(t *testing.T) {
 	if err := explain.Write(&b, denial()); err != nil {
 		t.Fatal(err)
 	}
-	want := strings.ReplaceAll(written, "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d", digest.Hex())
-	want = strings.ReplaceAll(want, "sha256:9c3a3ebb3be2", subject.Of([]byte("evidence")).Short())
+	want := strings.ReplaceAll(written, "@image", digest.Hex())
+	want = strings.ReplaceAll(want, "@evidence", subject.Of([]byte("evidence")).Short())
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
