@@ -33,7 +33,7 @@ func Fold(w io.Writer, v verdict.Verdict, width int) error {
 	if !v.Subject.IsZero() {
 		p.labelled("  ", "digest", v.Subject.String())
 	}
-	if v.Pinned != "" && v.Decision.Admits() {
+	if v.Pinned != v.Reference && v.Pinned != "" && v.Decision.Admits() {
 		p.labelled("  ", "run it as", v.Pinned)
 	}
 	if len(v.Policies) > 0 {
@@ -155,8 +155,10 @@ func (p *page) passed(checks []verdict.Check) {
 		if c.Found != "" {
 			text += ": " + c.Found
 		}
-		if c.Name == "" && len(c.Evidence) > 0 {
-			text += " (" + Evidence(c.Evidence[0]) + ")"
+		if c.Name == "" {
+			for _, e := range c.Evidence {
+				text += " (" + Evidence(e) + ")"
+			}
 		}
 		p.labelled("  ", c.Outcome.String(), text)
 	}

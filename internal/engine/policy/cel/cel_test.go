@@ -547,6 +547,23 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+// TestSameTwice: what two pieces of evidence say alike is said once, with both.
+func TestSameTwice(t *testing.T) {
+	ci := newParty(t)
+	p := mustLoad(t, document(ci, "type: vuln\nsigners: [ci]\nchecks:\n- {name: c, deny: 'findings.map(f, f.id)'}"))
+	both := `"result":[{"id":"CVE-2023-47248","severity":[]}]`
+	first := ci.attest(t, predicate.TypeCosignVuln, scan(0, "", critical))
+	second := ci.attest(t, predicate.TypeVulnsV02, strings.Replace(vulns02(0), `"result":[]`, both, 1))
+	checks := judge(t, p, input(first, second))
+	if last := checks[len(checks)-1]; len(checks) != 4 || last.Name != "c" || len(last.Evidence) != 2 || len(last.Items) != 1 {
+		t.Errorf("%+v", checks)
+	}
+	checks = judge(t, p, input(first, ci.attest(t, predicate.TypeVulnsV02, vulns02(0))))
+	if failed := checks[3]; len(checks) != 5 || failed.Outcome != verdict.Failed || checks[4].Outcome != verdict.Passed || len(failed.Evidence) != 1 {
+		t.Errorf("%+v", checks)
+	}
+}
+
 // TestAllFailures: one answer carries everything that is wrong.
 func TestAllFailures(t *testing.T) {
 	ci := newParty(t)

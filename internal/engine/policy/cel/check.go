@@ -56,7 +56,7 @@ func (c check) make(ctx context.Context, variables map[string]any, result verdic
 		}
 		items = listed(value)
 		if len(items) == 0 {
-			result.Outcome, result.Found = verdict.Passed, "nothing"
+			result.Outcome, result.Found = verdict.Passed, "nothing found"
 			return result, nil
 		}
 		result.Found = plural(len(items), "violation")

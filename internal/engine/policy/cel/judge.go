@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,19 @@ type verified struct {
 type rejected struct {
 	evidence    verdict.Evidence
 	claimedType string
-	// why is the reason, without the words that rank it.
-	why string
+	// word is the kind of reason, why the reason in full.
+	word, why string
+}
+
+// named is the evidence with its reason: in full, or in a word where the full
+// reason stands beside it.
+func (r rejected) named(full bool) verdict.Evidence {
+	named := r.evidence
+	named.Rejected = r.word
+	if full {
+		named.Rejected += ": " + r.why
+	}
+	return named
 }
 
 // verify holds all evidence against some signers, once for each list of them.
@@ -59,10 +71,7 @@ func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
 			v.claims = append(v.claims, claim)
 			continue
 		}
-		why := reason(evidence, *rejection, r)
-		named := rejection.Evidence
-		named.Rejected = string(rejection.Reason) + ": " + why
-		v.rejected = append(v.rejected, rejected{named, rejection.ClaimedType, why})
+		v.rejected = append(v.rejected, rejected{rejection.Evidence, rejection.ClaimedType, string(rejection.Reason), reason(evidence, *rejection, r)})
 	}
 	j.verified[key] = v
 	return v, nil
@@ -116,10 +125,8 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 	var refused []rejected
 	for _, claim := range future {
 		made, _ := claim.Time()
-		why := fmt.Sprintf("it is dated %s, which is after this door's clock (%s)", made.UTC().Format(time.RFC3339), j.input.Now.UTC().Format(time.RFC3339))
-		named := claim.Evidence()
-		named.Rejected = "future date: " + why
-		refused = append(refused, rejected{named, claim.Type(), why})
+		refused = append(refused, rejected{claim.Evidence(), claim.Type(), "future date",
+			fmt.Sprintf("it is dated %s, which is after this door's clock (%s)", made.UTC().Format(time.RFC3339), j.input.Now.UTC().Format(time.RFC3339))})
 	}
 	if len(deciding) == 0 {
 		for _, other := range v.rejected {
@@ -139,7 +146,7 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 		present.Evidence = append(present.Evidence, claim.Evidence())
 	}
 	for _, other := range refused {
-		present.Evidence = append(present.Evidence, other.evidence)
+		present.Evidence = append(present.Evidence, other.named(true))
 	}
 	checks := []verdict.Check{present}
 	for _, claim := range deciding {
@@ -147,9 +154,26 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, made...)
+		for _, c := range made {
+			checks = merge(checks, c)
+		}
 	}
 	return checks, nil
+}
+
+// merge adds a check to a list. One that ended just as another did, on other
+// evidence (a scan is often stored in both vulnerability types), adds its
+// evidence to that.
+func merge(checks []verdict.Check, c verdict.Check) []verdict.Check {
+	for i := range checks {
+		known, same := checks[i], c
+		known.Evidence, same.Evidence = nil, nil
+		if reflect.DeepEqual(known, same) {
+			checks[i].Evidence = append(checks[i].Evidence, c.Evidence...)
+			return checks
+		}
+	}
+	return append(checks, c)
 }
 
 func signersOf(claims []trust.Claim) string {
@@ -179,12 +203,12 @@ const (
 // missing is the check that fails when no evidence decides.
 func (r requirement) missing(base verdict.Check, refused []rejected) verdict.Check {
 	base.Found = "none"
+	var why []string
 	if len(refused) > 0 {
 		what := "attestation"
 		if r.family == predicate.TypeCosignSign {
 			what = "signature"
 		}
-		var why []string
 		for _, other := range refused {
 			if !slices.Contains(why, other.why) && len(why) < reasons {
 				why = append(why, other.why)
@@ -197,7 +221,7 @@ func (r requirement) missing(base verdict.Check, refused []rejected) verdict.Che
 			base.Found += fmt.Sprintf(" (%d more are not named)", len(refused)-named)
 			break
 		}
-		base.Evidence = append(base.Evidence, other.evidence)
+		base.Evidence = append(base.Evidence, other.named(!slices.Contains(why, other.why)))
 	}
 	switch r.family {
 	case predicate.TypeCosignSign:
