@@ -140,9 +140,7 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 	index := map[gate.Question]int{}
 	var faults []error
 	for _, q := range questions {
-		key := q.Question
-		key.Request.Name, key.Request.Kind = "", ""
-		if i, known := index[key]; known {
+		if i, known := index[q.Question]; known {
 			answers[i].Places = append(answers[i].Places, q.place)
 			continue
 		}
@@ -150,7 +148,7 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 		if err != nil {
 			faults = append(faults, err)
 		}
-		index[key] = len(answers)
+		index[q.Question] = len(answers)
 		answers = append(answers, answered{Verdict: v, Places: []string{q.place}})
 	}
 	denied := 0

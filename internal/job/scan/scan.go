@@ -167,6 +167,10 @@ func Entry(name string) bool {
 	return strings.Contains(strings.ToLower(base), "requirements") || path.Base(path.Dir(name)) == "requirements"
 }
 
+// unread are files that list Python packages in ways that this version cannot
+// read: what is in them must not look tested.
+var unread = []string{"Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "environment.yml", "environment.yaml", "conda-lock.yml"}
+
 // DirectoryInventory lists what Directory would test. Only .git is left out.
 func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement.Environment) (component.Inventory, error) {
 	environment = defaulted(environment)
@@ -187,6 +191,9 @@ func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement
 			entries = append(entries, name)
 		case pydist.IsMetadata(name):
 			return installed(fsys, name, &inventory)
+		case slices.Contains(unread, path.Base(name)):
+			inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: name,
+				Reason: "this kind of file is not read by this version, and what it lists was not tested", Location: component.Location{Path: name}})
 		}
 		return nil
 	})

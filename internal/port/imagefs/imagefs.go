@@ -266,6 +266,9 @@ func read(archive *tar.Reader, header *tar.Header, want func(string) int64) (cha
 	case tar.TypeDir:
 		return change{}, nil // a directory over a directory merges
 	case tar.TypeReg:
+		if manager := unread(name); manager != "" {
+			return change{name: name, node: node{missing: "the packages of " + manager + " are not read by this version, and were not tested"}}, nil
+		}
 		if bound == 0 {
 			return replaced(name), nil
 		}
@@ -286,6 +289,19 @@ func read(archive *tar.Reader, header *tar.Header, want func(string) int64) (cha
 		return change{name: name, hard: clean(header.Linkname)}, nil
 	}
 	return change{name: name, removed: true}, nil
+}
+
+// unread names the package manager whose database a path is, where this
+// version cannot read it: what is in it must not look tested.
+func unread(name string) string {
+	switch name {
+	case "lib/apk/db/installed", "usr/lib/apk/db/installed":
+		return "apk"
+	case "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages", "var/lib/rpm/Packages.db",
+		"usr/lib/sysimage/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db":
+		return "rpm"
+	}
+	return ""
 }
 
 // replaced is a file that nobody wants. Only where it has the name of a

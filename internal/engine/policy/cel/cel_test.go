@@ -315,6 +315,17 @@ checks:
 		denied(t, p, input(ci.attest(t, predicate.TypeCosignVuln, scan(0, `"Assay":{"packages":0}`))), "something-tested", "found no package is unresolved")
 		denied(t, p, input(ci.attest(t, predicate.TypeCosignVuln, scan(0, `"Assay":{"packages":-2}`))), "something-tested")
 	})
+	t.Run("no result", func(t *testing.T) {
+		trivy := func(results string) trust.Evidence {
+			return ci.attest(t, predicate.TypeCosignVuln, fmt.Sprintf(`{"scanner":{"uri":"trivy","result":{"SchemaVersion":2%s}},"metadata":{"scanFinishedOn":%q}}`, results, now.Format(time.RFC3339)))
+		}
+		for _, nothing := range []string{``, `,"Results":null`, `,"Results":[]`} {
+			denied(t, p, input(trivy(nothing)), "something-tested")
+		}
+		allowed(t, p, input(trivy(`,"Results":[{"Target":"debian 12","Class":"os-pkgs"}]`)))
+		quoted := ci.attest(t, predicate.TypeCosignVuln, fmt.Sprintf(`{"scanner":{"uri":"trivy","result":"{\"SchemaVersion\":2,\"Results\":[]}"},"metadata":{"scanFinishedOn":%q}}`, now.Format(time.RFC3339)))
+		denied(t, p, input(quoted), "something-tested")
+	})
 	t.Run("unreadable report", func(t *testing.T) {
 		for _, content := range []string{`{}`, `{"scanner":{"result":{}}}`, `{"scanner":{"result":{"matches":[]}},"metadata":{"scanFinishedOn":"2026-03-01T00:00:00Z"}}`} {
 			denied(t, p, input(ci.attest(t, predicate.TypeCosignVuln, content)))
@@ -339,6 +350,7 @@ func TestSample(t *testing.T) {
 	for _, e := range []trust.Evidence{
 		ci.attest(t, predicate.TypeCosignVuln, scan(0, `"Assay":{"packages":7,"database":{"sample":true}}`)),
 		ci.attest(t, predicate.TypeCosignVuln, scan(0, `"Assay":{"packages":7,"database":{"uri":"`+predicate.SampleURI+`"}}`)),
+		ci.attest(t, predicate.TypeCosignVuln, strings.Replace(scan(0, `"Assay":{"packages":7}`), `"uri":"u"`, `"uri":"`+predicate.SampleURI+`"`, 1)),
 		ci.attest(t, predicate.TypeVulnsV02, strings.Replace(vulns02(0), `"lastUpdate"`, `"uri":"`+predicate.SampleURI+`","lastUpdate"`, 1)),
 	} {
 		denied(t, strict, input(e), "Name:advisory-sample", "assay db import")
