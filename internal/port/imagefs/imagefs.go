@@ -117,6 +117,13 @@ func Read(ctx context.Context, image v1.Image, config Config) (component.Invento
 }
 
 func describe(image v1.Image) (finding.Image, []string, error) {
+	manifest, err := image.Manifest()
+	if err != nil {
+		return finding.Image{}, nil, fmt.Errorf("reading the image's manifest: %w", err)
+	}
+	if manifest.Config.Size > limit.ImageConfig {
+		return finding.Image{}, nil, &limit.Error{What: "the image's configuration", Bound: limit.ImageConfig, Unit: "bytes"}
+	}
 	file, err := image.ConfigFile()
 	if err != nil {
 		return finding.Image{}, nil, fmt.Errorf("reading the image's configuration: %w", err)

@@ -209,13 +209,18 @@ func hint(message, family string) string {
 				fields = append(fields, t.Field(i).Tag.Get("cel"))
 			}
 		}
-		return suggest(field, fields)
+		return ownLine(suggest(field, fields))
 	}
 	if _, rest, found := strings.Cut(message, "undeclared reference to '"); found {
 		name, _, _ := strings.Cut(rest, "'")
-		return suggest(name, []string{"predicate", "image", "claim", "request", "now", "findings", "scan", "components"})
+		return ownLine(suggest(name, []string{"predicate", "image", "claim", "request", "now", "findings", "scan", "components"}))
 	}
 	return ""
+}
+
+// ownLine puts a suggestion below CEL's drawing of the place.
+func ownLine(suggestion string) string {
+	return strings.Replace(suggestion, "; ", "\n", 1)
 }
 
 // words are the fields that hold one of a few words.
