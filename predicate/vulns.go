@@ -476,7 +476,10 @@ func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
 	}
 	if ours := trivy.Assay; ours != nil {
 		report.Packages, report.Unresolved = ours.Packages, ours.Unresolved
-		report.Database = DatabaseInfo{URI: ours.Database.URI, Version: ours.Database.Version, LastUpdate: ours.Database.LastUpdate, Sample: ours.Database.Sample}
+		sample := ours.Database.Sample || report.Database.URI == SampleURI // either place is enough
+		report.Database = DatabaseInfo{URI: ours.Database.URI, Version: ours.Database.Version, LastUpdate: ours.Database.LastUpdate, Sample: sample}
+	} else if len(results) == 0 {
+		report.Packages = 0 // Trivy lists a result for whatever it looked into
 	}
 	for _, result := range results {
 		for _, v := range result.Vulnerabilities {

@@ -16,7 +16,6 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
-	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/manifest"
 	"github.com/seed-161fc314/assay/internal/job/gate"
 )
@@ -166,7 +165,7 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 			if i > 0 {
 				fmt.Fprintln(host.Out)
 			}
-			if err := explain.Write(host.Out, a.Verdict); err != nil {
+			if err := host.explain(a.Verdict); err != nil {
 				return err
 			}
 			for _, place := range a.Places {

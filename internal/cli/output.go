@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 )
 
@@ -99,6 +100,14 @@ func (h *Host) paintLevel(level finding.Level, text string) string {
 		return h.colour("33", text)
 	}
 	return text
+}
+
+// explain prints a verdict, folded to the terminal where there is one.
+func (h *Host) explain(v verdict.Verdict) error {
+	if h.OutTerminal {
+		return explain.Fold(h.Out, v, h.Width)
+	}
+	return explain.Write(h.Out, v)
 }
 
 // clean makes text from outside safe to print on a terminal.

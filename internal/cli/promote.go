@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/promote"
 )
 
@@ -112,7 +111,7 @@ func parseHelm(list []string) ([]promote.Helm, error) {
 }
 
 func (h *Host) printPromotion(result promote.Result, dryRun bool) error {
-	if err := explain.Write(h.Out, result.Verdict); err != nil {
+	if err := h.explain(result.Verdict); err != nil {
 		return err
 	}
 	if result.Denied {

@@ -21,7 +21,6 @@ import (
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
-	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/job/gate"
 	"github.com/seed-161fc314/assay/internal/job/journey"
@@ -41,7 +40,7 @@ const stateDir = ".assay"
 
 // runFlags are the flags of `assay run`.
 type runFlags struct {
-	file, from, format string
+	file, from, format, db string
 	dryRun, verbose    bool
 }
 
@@ -75,6 +74,7 @@ assay.yaml; ` + "`assay init`" + ` writes one.`,
 	}
 	command.Flags().StringVar(&flags.file, "file", "assay.yaml", "the journey's file, relative to DIR")
 	command.Flags().StringVar(&flags.from, "from", "", "begin with this step, with what an earlier run left: "+strings.Join(names, ", "))
+	command.Flags().StringVar(&flags.db, "db", "", "advisory database, in place of advisories: in assay.yaml: a directory, or \"sample\"")
 	command.Flags().BoolVar(&flags.dryRun, "dry-run", false, "change nothing outside the state directory")
 	command.Flags().BoolVarP(&flags.verbose, "verbose", "v", false, "show what a builder prints")
 	formatFlag(command, &flags.format, "text", "text", "json")
@@ -125,9 +125,11 @@ func runJourney(ctx context.Context, host *Host, dir string, flags runFlags) err
 		return err
 	}
 	defer w.files.Close()
-	name := w.file.Advisories
-	if name != "" && name != assayfile.SampleAdvisories {
-		name = w.path(name)
+	name := flags.db
+	if name == "" {
+		if name = w.file.Advisories; name != "" && name != assayfile.SampleAdvisories {
+			name = w.path(name)
+		}
 	}
 	db, err := host.advisories(name)
 	if err != nil {
@@ -445,7 +447,7 @@ func (h *Host) printJourney(ctx context.Context, w *workload, result journey.Res
 	}
 	if v := result.Verdict; v != nil && !v.Decision.Admits() {
 		fmt.Fprintln(h.Out)
-		return explain.Write(h.Out, *v)
+		return h.explain(*v)
 	}
 	done := len(result.Steps) > 0 && !slices.ContainsFunc(result.Steps, func(s journey.StepResult) bool {
 		return s.Outcome == journey.Faulted || s.Outcome == journey.Denied

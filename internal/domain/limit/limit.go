@@ -20,6 +20,9 @@ const (
 	// Evidence is the largest stored bundle, envelope or payload, in bytes:
 	// an SBOM of 16 MB in base64 inside a bundle, with room.
 	Evidence = 64 << 20
+	// EvidenceTotal is what all evidence on one digest may hold together, in
+	// bytes.
+	EvidenceTotal = 512 << 20
 	// Policy is the largest policy, configuration or Kubernetes manifest
 	// file, in bytes.
 	Policy = 4 << 20
@@ -77,7 +80,7 @@ const (
 	// aliases are followed.
 	YAMLNodes = 1_000_000
 	// PolicyCost is the cost bound of one CEL expression, in cel-go's units.
-	PolicyCost = 10_000_000
+	PolicyCost = 2_000_000
 	// DenialItems is how many found things (CVEs) one check lists by name
 	// before it says how many more there are.
 	DenialItems = 50

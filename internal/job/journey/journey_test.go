@@ -339,7 +339,7 @@ func TestNothingHalfSigned(t *testing.T) {
 	if len(writes) < 20 {
 		t.Fatalf("only %d writes", len(writes))
 	}
-	for i := 0; i < len(writes); i += 3 {
+	for i := 0; i < len(writes); i += 5 {
 		p := newParts(t, assayYAML, workload(t))
 		skip := 0
 		for _, method := range writes[:i] {
@@ -358,7 +358,7 @@ func TestNothingHalfSigned(t *testing.T) {
 			t.Errorf("write %d broke, and the tag is set (%v)", i, err)
 		}
 		halfSigned(t, p, i)
-		if i%9 == 0 { // and the run can be repeated
+		if i%15 == 0 { // and the run can be repeated
 			if _, err := p.run(""); err != nil {
 				t.Errorf("write %d broke, and the next run fails: %v", i, err)
 			}

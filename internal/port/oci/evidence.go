@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -69,17 +70,18 @@ func (c *Client) Evidence(ctx context.Context, repository string, digest subject
 		return nil, err
 	}
 	var referrers, signatures, attestations []trust.Evidence
+	total := &budget{}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		referrers, err = c.referrerEvidence(gctx, repo, digest)
+		referrers, err = c.referrerEvidence(gctx, repo, digest, total)
 		return err
 	})
 	group.Go(func() (err error) {
-		signatures, err = c.tagEvidence(gctx, repo, digest, "sig")
+		signatures, err = c.tagEvidence(gctx, repo, digest, "sig", total)
 		return err
 	})
 	group.Go(func() (err error) {
-		attestations, err = c.tagEvidence(gctx, repo, digest, "att")
+		attestations, err = c.tagEvidence(gctx, repo, digest, "att", total)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -92,7 +94,10 @@ func (c *Client) Evidence(ctx context.Context, repository string, digest subject
 	return all, nil
 }
 
-func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, digest subject.Digest) ([]trust.Evidence, error) {
+// budget counts the bytes of one listing's evidence.
+type budget struct{ used atomic.Int64 }
+
+func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, digest subject.Digest, total *budget) ([]trust.Evidence, error) {
 	list, err := c.referrers(ctx, repo, digest)
 	if err != nil {
 		return nil, err
@@ -107,7 +112,7 @@ func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, dig
 			continue
 		}
 		group.Go(func() (err error) {
-			pieces[i], err = c.referrer(ctx, repo, d)
+			pieces[i], err = c.referrer(ctx, repo, d, total)
 			return err
 		})
 	}
@@ -124,7 +129,7 @@ func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, dig
 }
 
 // referrer reads one bundle; nil is a referrer of another kind.
-func (c *Client) referrer(ctx context.Context, repo name.Repository, d descriptor) (*trust.Evidence, error) {
+func (c *Client) referrer(ctx context.Context, repo name.Repository, d descriptor, total *budget) (*trust.Evidence, error) {
 	source := "referrer " + d.Digest.String()
 	fetched, err := c.manifest(ctx, repo, d.Digest.String())
 	if IsNotFound(err) {
@@ -149,14 +154,17 @@ func (c *Client) referrer(ctx context.Context, repo name.Repository, d descripto
 		piece.Source += " (has no bundle in it)"
 		return piece, nil
 	}
-	return piece, c.fill(ctx, repo, m.Layers[0], piece)
+	return piece, c.fill(ctx, repo, m.Layers[0], piece, total)
 }
 
 // fill reads a blob into a piece of evidence.
-func (c *Client) fill(ctx context.Context, repo name.Repository, layer descriptor, piece *trust.Evidence) error {
+func (c *Client) fill(ctx context.Context, repo name.Repository, layer descriptor, piece *trust.Evidence, total *budget) error {
 	if layer.Size > limit.Evidence || layer.Size < 0 {
 		piece.Source += fmt.Sprintf(" (over the bound of %d bytes, not read)", limit.Evidence)
 		return nil
+	}
+	if total.used.Add(layer.Size) > limit.EvidenceTotal {
+		return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
 	}
 	content, err := c.blob(ctx, repo, layer)
 	if IsNotFound(err) {
@@ -300,7 +308,7 @@ func follow(current, link string) (string, error) {
 }
 
 // tagEvidence reads the layers of a ".sig" or ".att" tag.
-func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest subject.Digest, suffix string) ([]trust.Evidence, error) {
+func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest subject.Digest, suffix string, total *budget) ([]trust.Evidence, error) {
 	tag := fallbackTag(digest) + "." + suffix
 	m, _, err := c.attachments(ctx, repo, tag)
 	if err != nil {
@@ -320,7 +328,7 @@ func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest s
 			continue
 		}
 		pieces[i] = piece
-		group.Go(func() error { return c.fill(ctx, repo, layer, piece) })
+		group.Go(func() error { return c.fill(ctx, repo, layer, piece, total) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

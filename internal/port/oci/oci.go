@@ -284,6 +284,10 @@ func platforms(content []byte) ([]Platform, error) {
 	}
 	var list []Platform
 	for _, m := range index.Manifests {
+		if m.MediaType.IsIndex() {
+			// A runtime may follow it, to something that was never judged.
+			return nil, fmt.Errorf("reading the image index: %s in it is an index itself, which is not followed", m.Digest)
+		}
 		if !m.MediaType.IsImage() || m.Platform != nil && m.Platform.OS == "unknown" && m.Platform.Architecture == "unknown" {
 			continue // a builder's attestations are no image that could run
 		}
