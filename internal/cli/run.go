@@ -41,7 +41,7 @@ const stateDir = ".assay"
 // runFlags are the flags of `assay run`.
 type runFlags struct {
 	file, from, format, db string
-	dryRun, verbose    bool
+	dryRun, verbose        bool
 }
 
 func newRun(host *Host) *cobra.Command {
