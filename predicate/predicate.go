@@ -103,138 +103,129 @@ func Family(uri string) string {
 	return uri
 }
 
+// timeField is where a type says when it was made, "" where it does not.
+func timeField(family string) string {
+	switch family {
+	case TypeCosignVuln:
+		return "metadata.scanFinishedOn"
+	case TypeProvenanceV1:
+		return "runDetails.metadata.finishedOn"
+	case TypeProvenanceV02:
+		return "metadata.buildFinishedOn"
+	case TypeCycloneDX:
+		return "metadata.timestamp"
+	case TypeSPDX:
+		return "creationInfo.created"
+	case TypeVSA:
+		return "timeVerified"
+	}
+	return ""
+}
+
 // Time is when a predicate says that it was made: the end of a scan or build,
 // the timestamp of an SBOM. has is false for types without such a field, and
 // where an optional field is absent. A field that is there and is no RFC 3339
-// time is an error.
+// time is an error. Names are matched exactly.
 func Time(uri string, raw []byte) (t time.Time, has bool, err error) {
-	var text, field string
-	switch Family(uri) {
-	case TypeCosignVuln:
-		var p struct {
-			Metadata struct {
-				ScanFinishedOn string `json:"scanFinishedOn"`
-			} `json:"metadata"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.Metadata.ScanFinishedOn, "metadata.scanFinishedOn"
-	case TypeProvenanceV1:
-		var p struct {
-			RunDetails struct {
-				Metadata struct {
-					FinishedOn string `json:"finishedOn"`
-				} `json:"metadata"`
-			} `json:"runDetails"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.RunDetails.Metadata.FinishedOn, "runDetails.metadata.finishedOn"
-	case TypeProvenanceV02:
-		var p struct {
-			Metadata struct {
-				BuildFinishedOn string `json:"buildFinishedOn"`
-			} `json:"metadata"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.Metadata.BuildFinishedOn, "metadata.buildFinishedOn"
-	case TypeCycloneDX:
-		var p struct {
-			Metadata struct {
-				Timestamp string `json:"timestamp"`
-			} `json:"metadata"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.Metadata.Timestamp, "metadata.timestamp"
-	case TypeSPDX:
-		var p struct {
-			CreationInfo struct {
-				Created string `json:"created"`
-			} `json:"creationInfo"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.CreationInfo.Created, "creationInfo.created"
-	case TypeVSA:
-		var p struct {
-			TimeVerified string `json:"timeVerified"`
-		}
-		err = json.Unmarshal(raw, &p)
-		text, field = p.TimeVerified, "timeVerified"
-	}
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("reading the time of %s: %w", uri, err)
-	}
-	if text == "" {
+	field := timeField(Family(uri))
+	if field == "" {
 		return time.Time{}, false, nil
 	}
-	t, err = time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, false, fmt.Errorf("%s of %s: %q is no RFC 3339 time", field, uri, text)
+	value, err := member(raw, field)
+	if err != nil || value == nil {
+		return time.Time{}, false, wrap(err, "reading the time of "+uri)
 	}
-	return t.UTC(), true, nil
+	var text string
+	if err := json.Unmarshal(value, &text); err == nil {
+		t, err = time.Parse(time.RFC3339, text)
+		if err == nil {
+			return t.UTC(), true, nil
+		}
+	}
+	return time.Time{}, false, fmt.Errorf("%s of %s: %.100s is no RFC 3339 time", field, uri, value)
+}
+
+func wrap(err error, what string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// member is the value at a dotted path of objects; nil where it is absent or
+// null. Anything but an object on the way is an error.
+func member(raw json.RawMessage, path string) (json.RawMessage, error) {
+	for _, name := range strings.Split(path, ".") {
+		var members map[string]json.RawMessage
+		if err := object(raw, &members); err != nil {
+			return nil, err
+		}
+		raw = members[name]
+		if raw == nil || string(raw) == "null" {
+			return nil, nil
+		}
+	}
+	return raw, nil
 }
 
 // Tool names what made a predicate: the scanner's URI, the first tool of an
 // SBOM without its version, the builder's id. "" where it does not say.
 func Tool(uri string, raw []byte) string {
+	text := func(path string) (text string) {
+		value, err := member(raw, path)
+		if err != nil || json.Unmarshal(value, &text) != nil {
+			return "" // what cannot be read has no tool
+		}
+		return text
+	}
 	switch Family(uri) {
 	case TypeCosignVuln:
-		var p struct {
-			Scanner struct {
-				URI string `json:"uri"`
-			} `json:"scanner"`
-		}
-		_ = json.Unmarshal(raw, &p) // what cannot be read has no tool
-		return p.Scanner.URI
+		return text("scanner.uri")
 	case TypeProvenanceV1:
-		var p Provenance
-		_ = json.Unmarshal(raw, &p)
-		return p.RunDetails.Builder.ID
+		return text("runDetails.builder.id")
 	case TypeProvenanceV02:
-		var p struct {
-			Builder struct {
-				ID string `json:"id"`
-			} `json:"builder"`
-		}
-		_ = json.Unmarshal(raw, &p)
-		return p.Builder.ID
+		return text("builder.id")
 	case TypeCycloneDX:
 		return cycloneDXTool(raw)
 	case TypeSPDX:
-		var p struct {
-			CreationInfo struct {
-				Creators []string `json:"creators"`
-			} `json:"creationInfo"`
-		}
-		_ = json.Unmarshal(raw, &p)
-		for _, creator := range p.CreationInfo.Creators {
-			if tool, found := strings.CutPrefix(creator, "Tool:"); found {
-				return unversioned(strings.TrimSpace(tool))
-			}
-		}
+		return spdxTool(raw)
 	}
 	return ""
 }
 
 func cycloneDXTool(raw []byte) string {
-	var p struct {
-		Metadata struct {
-			Tools json.RawMessage `json:"tools"`
-		} `json:"metadata"`
+	tools, err := member(raw, "metadata.tools")
+	if err != nil {
+		return ""
 	}
-	_ = json.Unmarshal(raw, &p)
 	type named struct {
 		Name string `json:"name"`
 	}
-	var list []named
-	if json.Unmarshal(p.Metadata.Tools, &list) == nil && len(list) > 0 {
+	var list []named // CycloneDX 1.4
+	if json.Unmarshal(tools, &list) == nil && len(list) > 0 {
 		return list[0].Name
 	}
 	var object struct {
 		Components []named `json:"components"`
 		Services   []named `json:"services"`
 	}
-	_ = json.Unmarshal(p.Metadata.Tools, &object)
+	_ = json.Unmarshal(tools, &object) // what cannot be read has no tool
 	for _, tool := range append(object.Components, object.Services...) {
 		return tool.Name
+	}
+	return ""
+}
+
+func spdxTool(raw []byte) string {
+	value, err := member(raw, "creationInfo.creators")
+	var creators []string
+	if err != nil || json.Unmarshal(value, &creators) != nil {
+		return ""
+	}
+	for _, creator := range creators {
+		if tool, found := strings.CutPrefix(creator, "Tool:"); found {
+			return unversioned(strings.TrimSpace(tool))
+		}
 	}
 	return ""
 }
