@@ -45,9 +45,9 @@ vulnerabilities:
 unit:
 	CGO_ENABLED=1 $(GO) test -race ./...
 
-# Every fuzz target for a few seconds beyond its seeds.
+# Every fuzz target for some thousand executions beyond its seeds.
 fuzz:
-	@./.ci/fuzz 2s
+	@./.ci/fuzz 10000
 
 interop: gcc peers
 	CGO_ENABLED=1 ASSAY_PEERS=$(PEERS) $(GO) test -race -tags interop -count=1 -timeout 20m ./internal/interop
