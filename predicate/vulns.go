@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -156,6 +157,9 @@ func ReadVulnerabilities(uri string, raw []byte) (VulnerabilityReport, error) {
 	return report, nil
 }
 
+// severities are the words from unrated to worst.
+var severities = []string{"UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
+
 func severityWord(word string) string {
 	switch upper := strings.ToUpper(strings.TrimSpace(word)); upper {
 	case "LOW", "MEDIUM", "HIGH", "CRITICAL":
@@ -242,14 +246,12 @@ func (e vulnsEntry) vulnerabilities() ([]Vulnerability, error) {
 	if e.ID == "" {
 		return nil, errors.New("a result has no id")
 	}
-	word := "UNKNOWN"
+	word := "UNKNOWN" // the worst of what the methods say
 	for _, s := range e.Severity {
-		if w := severityWord(s.Score); w != "UNKNOWN" {
-			word = w
-			break
-		}
-		if w := wordOfScore(s.Score); w != "UNKNOWN" {
-			word = w
+		for _, w := range []string{severityWord(s.Score), wordOfScore(s.Score)} {
+			if slices.Index(severities, w) > slices.Index(severities, word) {
+				word = w
+			}
 		}
 	}
 	if len(e.Annotations) == 0 {
@@ -286,39 +288,62 @@ func wordOfScore(text string) string {
 	return "UNKNOWN"
 }
 
-func readVulnsV02(raw []byte) (VulnerabilityReport, error) {
-	var p struct {
-		Scanner *struct {
-			URI     string          `json:"uri"`
-			Version string          `json:"version"`
-			DB      VulnsDatabase   `json:"db"`
-			Result  json.RawMessage `json:"result"`
-		} `json:"scanner"`
-		Metadata struct {
-			ScanStartedOn  time.Time `json:"scanStartedOn"`
-			ScanFinishedOn time.Time `json:"scanFinishedOn"`
-			Annotations    []struct {
-				Packages   *int                `json:"packages"`
-				Unresolved []UnresolvedPackage `json:"unresolved"`
-			} `json:"annotations"`
-		} `json:"metadata"`
+// scan is what the vulnerability types have in common.
+type scan struct {
+	Scanner *struct {
+		URI     string `json:"uri"`
+		Version string `json:"version"`
+		DB      struct {
+			URI        string `json:"uri"`
+			Version    string `json:"version"`
+			LastUpdate string `json:"lastUpdate"`
+		} `json:"db"`
+		Result json.RawMessage `json:"result"`
+	} `json:"scanner"`
+	Metadata struct {
+		ScanStartedOn  time.Time `json:"scanStartedOn"`
+		ScanFinishedOn time.Time `json:"scanFinishedOn"`
+		Annotations    []struct {
+			Packages   *int                `json:"packages"`
+			Unresolved []UnresolvedPackage `json:"unresolved"`
+		} `json:"annotations"`
+	} `json:"metadata"`
+}
+
+// readScan reads what the types have in common; the result is still to be read.
+func readScan(raw []byte) (scan, VulnerabilityReport, error) {
+	var s scan
+	if err := object(raw, &s); err != nil {
+		return s, VulnerabilityReport{}, err
 	}
-	if err := object(raw, &p); err != nil {
+	if s.Scanner == nil {
+		return s, VulnerabilityReport{}, errors.New("scanner is missing")
+	}
+	report := VulnerabilityReport{Scanner: s.Scanner.URI, ScannerVersion: s.Scanner.Version, Packages: -1,
+		Database: DatabaseInfo{URI: s.Scanner.DB.URI, Version: s.Scanner.DB.Version},
+		Started:  s.Metadata.ScanStartedOn, Finished: s.Metadata.ScanFinishedOn}
+	if text := s.Scanner.DB.LastUpdate; text != "" { // cosign's example leaves it empty
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return s, VulnerabilityReport{}, fmt.Errorf("scanner.db.lastUpdate: %.100q is no RFC 3339 time", text)
+		}
+		report.Database.LastUpdate = t
+	}
+	return s, report, nil
+}
+
+func readVulnsV02(raw []byte) (VulnerabilityReport, error) {
+	s, report, err := readScan(raw)
+	if err != nil {
 		return VulnerabilityReport{}, err
 	}
-	if p.Scanner == nil {
-		return VulnerabilityReport{}, errors.New("scanner is missing")
-	}
-	report := VulnerabilityReport{Scanner: p.Scanner.URI, ScannerVersion: p.Scanner.Version, Packages: -1,
-		Database: DatabaseInfo{URI: p.Scanner.DB.URI, Version: p.Scanner.DB.Version, LastUpdate: p.Scanner.DB.LastUpdate},
-		Started:  p.Metadata.ScanStartedOn, Finished: p.Metadata.ScanFinishedOn}
-	for _, a := range p.Metadata.Annotations {
+	for _, a := range s.Metadata.Annotations {
 		if a.Packages != nil {
 			report.Packages = *a.Packages
 		}
 		report.Unresolved = append(report.Unresolved, a.Unresolved...)
 	}
-	err := readEntries(p.Scanner.Result, &report)
+	err = readEntries(s.Scanner.Result, &report)
 	return report, err
 }
 
@@ -345,39 +370,18 @@ func readEntries(raw json.RawMessage, report *VulnerabilityReport) error {
 // readVulnsV01 reads the three shapes that text, example and protobuf of v0.1
 // have: result[].vulnerability.id, result[].id, result.vulnerabilities[].
 func readVulnsV01(raw []byte) (VulnerabilityReport, error) {
-	var p struct {
-		Scanner *struct {
-			URI     string `json:"uri"`
-			Version string `json:"version"`
-			DB      struct {
-				URI        string `json:"uri"`
-				Version    string `json:"version"`
-				LastUpdate string `json:"lastUpdate"`
-			} `json:"db"`
-			Result json.RawMessage `json:"result"`
-		} `json:"scanner"`
-		Metadata struct {
-			ScanStartedOn  time.Time `json:"scanStartedOn"`
-			ScanFinishedOn time.Time `json:"scanFinishedOn"`
-		} `json:"metadata"`
-	}
-	if err := object(raw, &p); err != nil {
+	s, report, err := readScan(raw)
+	if err != nil {
 		return VulnerabilityReport{}, err
 	}
-	if p.Scanner == nil {
-		return VulnerabilityReport{}, errors.New("scanner is missing")
-	}
-	report := VulnerabilityReport{Scanner: p.Scanner.URI, ScannerVersion: p.Scanner.Version, Packages: -1,
-		Database: DatabaseInfo{URI: p.Scanner.DB.URI, Version: p.Scanner.DB.Version},
-		Started:  p.Metadata.ScanStartedOn, Finished: p.Metadata.ScanFinishedOn}
+	entries := s.Scanner.Result
 	var nested struct {
 		Vulnerabilities json.RawMessage `json:"vulnerabilities"`
 	}
-	if json.Unmarshal(p.Scanner.Result, &nested) == nil && nested.Vulnerabilities != nil {
-		err := readEntries(nested.Vulnerabilities, &report)
-		return report, err
+	if json.Unmarshal(entries, &nested) == nil && nested.Vulnerabilities != nil {
+		entries = nested.Vulnerabilities
 	}
-	err := readEntries(p.Scanner.Result, &report)
+	err = readEntries(entries, &report)
 	return report, err
 }
 
@@ -423,40 +427,16 @@ type trivyResult struct {
 }
 
 func readCosignVuln(raw []byte) (VulnerabilityReport, error) {
-	var p struct {
-		Scanner *struct {
-			URI     string `json:"uri"`
-			Version string `json:"version"`
-			DB      struct {
-				URI        string `json:"uri"`
-				Version    string `json:"version"`
-				LastUpdate string `json:"lastUpdate"`
-			} `json:"db"`
-			Result json.RawMessage `json:"result"`
-		} `json:"scanner"`
-		Metadata struct {
-			ScanStartedOn  time.Time `json:"scanStartedOn"`
-			ScanFinishedOn time.Time `json:"scanFinishedOn"`
-		} `json:"metadata"`
-	}
-	if err := object(raw, &p); err != nil {
+	s, report, err := readScan(raw)
+	if err != nil {
 		return VulnerabilityReport{}, err
 	}
-	if p.Scanner == nil {
-		return VulnerabilityReport{}, errors.New("scanner is missing")
-	}
-	report := VulnerabilityReport{Scanner: p.Scanner.URI, ScannerVersion: p.Scanner.Version, Packages: -1,
-		Database: DatabaseInfo{URI: p.Scanner.DB.URI, Version: p.Scanner.DB.Version},
-		Started:  p.Metadata.ScanStartedOn, Finished: p.Metadata.ScanFinishedOn}
-	if t, err := time.Parse(time.RFC3339, p.Scanner.DB.LastUpdate); err == nil {
-		report.Database.LastUpdate = t
-	}
-	result := p.Scanner.Result
+	result := s.Scanner.Result
 	var quoted string // some pipelines put the report in as a string
 	if json.Unmarshal(result, &quoted) == nil {
 		result = json.RawMessage(quoted)
 	}
-	err := readTrivy(result, &report)
+	err = readTrivy(result, &report)
 	return report, err
 }
 

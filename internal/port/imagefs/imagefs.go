@@ -7,14 +7,15 @@
 // image's configuration. What is wanted and cannot be read is an unresolved
 // record or an error, never nothing.
 //
-// It executes nothing and trusts no path in a layer: names are cleaned, and
-// those that lead out of the image are errors.
+// It executes nothing and trusts no path in a layer: names are taken relative
+// to the image's root, and none leads above it.
 package imagefs
 
 import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -221,7 +222,7 @@ func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want 
 			return nil, err
 		}
 		c.node.layer = diffID
-		if c.name != "" {
+		if c.name != "" || c.opaque { // the root itself may be opaque
 			changes = append(changes, c)
 		}
 	}
@@ -445,7 +446,25 @@ func extract(files map[string]node, declared []string, environment requirement.E
 			readMetadata(&inventory, n.content, where)
 		}
 	}
-	return inventory, readDeclared(&inventory, files, declared, environment)
+	noteMissingDatabase(&inventory, files)
+	err := readDeclared(&inventory, files, declared, environment)
+	return inventory, err
+}
+
+// noteMissingDatabase says so where there is a distribution and nothing that
+// lists its packages: they may be there all the same.
+func noteMissingDatabase(inventory *component.Inventory, files map[string]node) {
+	os := inventory.OperatingSystem
+	if os == nil {
+		return
+	}
+	for name := range files {
+		if name == statusFile || strings.HasPrefix(name, statusDir) || unread(name) != "" {
+			return
+		}
+	}
+	inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: os.Location.Path, Location: os.Location,
+		Reason: fmt.Sprintf("it says that this is %s, and no database lists the packages of the distribution; they were not tested", cmp.Or(os.PrettyName, os.ID))})
 }
 
 func readDpkg(inventory *component.Inventory, content []byte, where component.Location) error {
