@@ -1,0 +1,57 @@
+package component_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+)
+
+// In whatever order an inventory was filled, sorted it is the same.
+func TestSort(t *testing.T) {
+	at := func(path string, line int) []component.Location {
+		return []component.Location{{Path: path, Line: line}}
+	}
+	want := component.Inventory{
+		Components: []component.Component{
+			{Ecosystem: "Debian:12", Name: "zlib1g", Version: "1", Architecture: "amd64", Locations: at("status", 1)},
+			{Ecosystem: "Debian:12", Name: "zlib1g", Version: "1", Architecture: "i386", Locations: at("status", 1)},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "1", Dependency: component.Declared},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "1", Dependency: component.Declared, Locations: at("a.txt", 1)},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "1", Dependency: component.Declared, Locations: at("a.txt", 2)},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "1", Dependency: component.Declared, Locations: []component.Location{{Path: "a.txt", Line: 2, Layer: subject.Of(nil)}}},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "1", Dependency: component.Installed, Locations: at("a.txt", 1)},
+			{Ecosystem: "PyPI", Name: "numpy", Version: "2", Dependency: component.Declared, Locations: at("a.txt", 1)},
+			{Ecosystem: "PyPI", Name: "torch", Version: "1", Dependency: component.Declared, Locations: at("a.txt", 1)},
+		},
+		Unresolved: []component.Unresolved{{Text: "z", Location: at("a.txt", 1)[0]}, {Text: "a", Location: at("a.txt", 2)[0]}, {Text: "b", Location: at("a.txt", 2)[0]}},
+		Sources:    []component.Source{{Path: "a.txt"}, {Path: "status"}},
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		got := component.Inventory{Components: slices.Clone(want.Components), Unresolved: slices.Clone(want.Unresolved), Sources: slices.Clone(want.Sources)}
+		random.Shuffle(len(got.Components), func(i, j int) { got.Components[i], got.Components[j] = got.Components[j], got.Components[i] })
+		random.Shuffle(len(got.Unresolved), func(i, j int) { got.Unresolved[i], got.Unresolved[j] = got.Unresolved[j], got.Unresolved[i] })
+		slices.Reverse(got.Sources)
+		got.Sort()
+		if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b subject.Digest) bool { return a == b })); diff != "" {
+			t.Fatalf("(-want +got)\n%s", diff)
+		}
+	}
+}
+
+func TestEcosystem(t *testing.T) {
+	for want, os := range map[string]component.OperatingSystem{
+		"Debian:12":    {ID: "debian", VersionID: "12"},
+		"Ubuntu:22.04": {ID: "ubuntu", VersionID: "22.04"},
+		"":             {ID: "plan9", VersionID: "4"},
+	} {
+		if got := os.Ecosystem(); got != want {
+			t.Errorf("%+v is %q, want %q", os, got, want)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package finding_test
+
+import (
+	"testing"
+
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+)
+
+func TestLevel(t *testing.T) {
+	for level, word := range map[finding.Level]string{finding.Unknown: "UNKNOWN", finding.Low: "LOW", finding.Medium: "MEDIUM", finding.High: "HIGH", finding.Critical: "CRITICAL"} {
+		text, err := level.MarshalText()
+		if err != nil || string(text) != word || level.String() != word {
+			t.Errorf("level %d is %q, %v; want %q", level, text, err, word)
+		}
+		var read finding.Level
+		if err := read.UnmarshalText([]byte(" " + word + " ")); err != nil || read != level {
+			t.Errorf("%q reads as %v, %v", word, read, err)
+		}
+	}
+	if !(finding.Unknown < finding.Low && finding.Low < finding.Medium && finding.Medium < finding.High && finding.High < finding.Critical) {
+		t.Error("the levels are not in order")
+	}
+	if level, err := finding.ParseLevel("Moderate"); err != nil || level != finding.Medium {
+		t.Errorf("moderate reads as %v, %v", level, err)
+	}
+	for _, word := range []string{"", "none", "negligible", "HIGH,CRITICAL", "5"} {
+		if level, err := finding.ParseLevel(word); err == nil {
+			t.Errorf("%q reads as %v, want an error", word, level)
+		}
+	}
+	if got := finding.Level(9).String(); got != "Level(9)" {
+		t.Errorf("a level that is none is %q", got)
+	}
+}
+
+// The bounds of CVSS v3.1, section 5, at and beside each.
+func TestLevelOf(t *testing.T) {
+	for score, want := range map[float64]finding.Level{
+		-1: finding.Unknown, 0: finding.Unknown, 0.1: finding.Low, 3.9: finding.Low, 4: finding.Medium, 6.9: finding.Medium,
+		7: finding.High, 8.9: finding.High, 9: finding.Critical, 10: finding.Critical,
+	} {
+		if got := finding.LevelOf(score); got != want {
+			t.Errorf("LevelOf(%v) = %v, want %v", score, got, want)
+		}
+	}
+}
