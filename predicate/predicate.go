@@ -13,7 +13,6 @@ package predicate
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -155,13 +154,15 @@ func wrap(err error, what string) error {
 // member is the value at a dotted path of objects; nil where it is absent or
 // null. Anything but an object on the way is an error.
 func member(raw json.RawMessage, path string) (json.RawMessage, error) {
+	where := ""
 	for _, name := range strings.Split(path, ".") {
-		var members map[string]json.RawMessage
-		if err := object(raw, &members); err != nil {
+		list, err := members(raw, where)
+		if err != nil {
 			return nil, err
 		}
-		raw = members[name]
-		if raw == nil || string(raw) == "null" {
+		where = join(where, name)
+		raw = list[name]
+		if raw == nil || null(raw) {
 			return nil, nil
 		}
 	}
@@ -202,14 +203,17 @@ func cycloneDXTool(raw []byte) string {
 		Name string `json:"name"`
 	}
 	var list []named // CycloneDX 1.4
-	if json.Unmarshal(tools, &list) == nil && len(list) > 0 {
+	if tools == nil {
+		return ""
+	}
+	if decode(tools, &list) == nil && len(list) > 0 {
 		return list[0].Name
 	}
 	var object struct {
 		Components []named `json:"components"`
 		Services   []named `json:"services"`
 	}
-	_ = json.Unmarshal(tools, &object) // what cannot be read has no tool
+	_ = decode(tools, &object) // what cannot be read has no tool
 	for _, tool := range append(object.Components, object.Services...) {
 		return tool.Name
 	}
@@ -240,15 +244,4 @@ func unversioned(tool string) string {
 		return tool[:i]
 	}
 	return tool
-}
-
-var errNotObject = errors.New("the predicate is no JSON object")
-
-// object unmarshals a predicate, which must be a JSON object.
-func object(raw []byte, into any) error {
-	trimmed := strings.TrimLeft(string(raw[:min(len(raw), 64)]), " \t\r\n")
-	if !strings.HasPrefix(trimmed, "{") {
-		return errNotObject
-	}
-	return json.Unmarshal(raw, into)
 }

@@ -61,7 +61,7 @@ func readCycloneDX(raw []byte) ([]Component, error) {
 		BOMFormat  string               `json:"bomFormat"`
 		Components []cycloneDXComponent `json:"components"`
 	}
-	if err := object(raw, &document); err != nil {
+	if err := decode(raw, &document); err != nil {
 		return nil, fmt.Errorf("reading CycloneDX: %w", err)
 	}
 	if document.BOMFormat != "CycloneDX" {
@@ -128,7 +128,7 @@ func readSPDX(raw []byte) ([]Component, error) {
 			Related string `json:"relatedSpdxElement"`
 		} `json:"relationships"`
 	}
-	if err := object(raw, &document); err != nil {
+	if err := decode(raw, &document); err != nil {
 		return nil, fmt.Errorf("reading SPDX: %w", err)
 	}
 	if !strings.HasPrefix(document.SPDXVersion, "SPDX-2.") {
@@ -151,7 +151,7 @@ func readSPDX(raw []byte) ([]Component, error) {
 				component.PURL = ref.Locator
 			}
 		}
-		if described[p.ID] && (component.Type == "container" || component.PURL == "") {
+		if described[p.ID] && component.Type == "container" {
 			continue
 		}
 		for _, text := range []string{p.LicenseConcluded, p.LicenseDeclared} {

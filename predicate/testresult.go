@@ -26,7 +26,7 @@ type TestResult struct {
 // is an error.
 func ReadTestResult(raw []byte) (TestResult, error) {
 	var result TestResult
-	if err := object(raw, &result); err != nil {
+	if err := decode(raw, &result); err != nil {
 		return TestResult{}, fmt.Errorf("reading a test result: %w", err)
 	}
 	switch result.Result {

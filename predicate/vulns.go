@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -160,12 +161,23 @@ func ReadVulnerabilities(uri string, raw []byte) (VulnerabilityReport, error) {
 // severities are the words from unrated to worst.
 var severities = []string{"UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"}
 
+func worse(a, b string) string {
+	if slices.Index(severities, b) > slices.Index(severities, a) {
+		return b
+	}
+	return a
+}
+
 func severityWord(word string) string {
 	switch upper := strings.ToUpper(strings.TrimSpace(word)); upper {
 	case "LOW", "MEDIUM", "HIGH", "CRITICAL":
 		return upper
 	case "MODERATE":
 		return "MEDIUM"
+	case "IMPORTANT": // Red Hat's and Microsoft's word
+		return "HIGH"
+	case "NEGLIGIBLE", "MINIMAL":
+		return "LOW"
 	}
 	return "UNKNOWN"
 }
@@ -248,11 +260,7 @@ func (e vulnsEntry) vulnerabilities() ([]Vulnerability, error) {
 	}
 	word := "UNKNOWN" // the worst of what the methods say
 	for _, s := range e.Severity {
-		for _, w := range []string{severityWord(s.Score), wordOfScore(s.Score)} {
-			if slices.Index(severities, w) > slices.Index(severities, word) {
-				word = w
-			}
-		}
+		word = worse(word, worse(severityWord(s.Score), wordOfScore(s.Score)))
 	}
 	if len(e.Annotations) == 0 {
 		return []Vulnerability{{ID: e.ID, Severity: word}}, nil
@@ -260,20 +268,18 @@ func (e vulnsEntry) vulnerabilities() ([]Vulnerability, error) {
 	var list []Vulnerability
 	for _, a := range e.Annotations {
 		v := Vulnerability{ID: e.ID, Aliases: a.Aliases, Package: a.Package, PURL: a.PURL, Installed: a.Installed, Fixed: a.Fixed,
-			Severity: severityWord(a.Severity), Score: a.Score, Dependency: a.Dependency, Path: a.Path, Line: a.Line}
-		if v.Severity == "UNKNOWN" {
-			v.Severity = word
-		}
+			Severity: worse(severityWord(a.Severity), word), Score: a.Score, Dependency: a.Dependency, Path: a.Path, Line: a.Line}
 		list = append(list, v)
 	}
 	return list, nil
 }
 
-// wordOfScore rates a CVSS base score written as a number.
+// wordOfScore rates a CVSS base score written as a number, or as a vector of
+// version 3. A vector of another version is rated by nobody here.
 func wordOfScore(text string) string {
-	var score float64
-	if _, err := fmt.Sscanf(text, "%g", &score); err != nil {
-		return "UNKNOWN"
+	score, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil {
+		score = scoreOfVector(text)
 	}
 	switch {
 	case score >= 9:
@@ -313,7 +319,7 @@ type scan struct {
 // readScan reads what the types have in common; the result is still to be read.
 func readScan(raw []byte) (scan, VulnerabilityReport, error) {
 	var s scan
-	if err := object(raw, &s); err != nil {
+	if err := decode(raw, &s); err != nil {
 		return s, VulnerabilityReport{}, err
 	}
 	if s.Scanner == nil {
@@ -347,14 +353,14 @@ func readVulnsV02(raw []byte) (VulnerabilityReport, error) {
 	return report, err
 }
 
-// readEntries reads a result list. A list that is missing, and anything that
-// is no list, is an error; null is an empty list.
+// readEntries reads a result list. A list that is missing or null, and anything
+// that is no list, is an error.
 func readEntries(raw json.RawMessage, report *VulnerabilityReport) error {
-	if raw == nil {
-		return errors.New("scanner.result is missing")
+	if raw == nil || null(raw) {
+		return errors.New("scanner.result is missing or null; a scan that found nothing has an empty list")
 	}
 	var entries []vulnsEntry
-	if err := json.Unmarshal(raw, &entries); err != nil {
+	if err := decode(raw, &entries); err != nil {
 		return fmt.Errorf("scanner.result: %w", err)
 	}
 	for _, e := range entries {
@@ -378,7 +384,7 @@ func readVulnsV01(raw []byte) (VulnerabilityReport, error) {
 	var nested struct {
 		Vulnerabilities json.RawMessage `json:"vulnerabilities"`
 	}
-	if json.Unmarshal(entries, &nested) == nil && nested.Vulnerabilities != nil {
+	if decode(entries, &nested) == nil && nested.Vulnerabilities != nil {
 		entries = nested.Vulnerabilities
 	}
 	err = readEntries(entries, &report)
@@ -402,7 +408,9 @@ type trivyReport struct {
 }
 
 type trivyResult struct {
-	Target          string `json:"Target"`
+	Target          string            `json:"Target"`
+	Class           string            `json:"Class"`
+	Packages        []json.RawMessage `json:"Packages"`
 	Vulnerabilities []struct {
 		VulnerabilityID  string   `json:"VulnerabilityID"`
 		VendorIDs        []string `json:"VendorIDs"`
@@ -426,6 +434,12 @@ type trivyResult struct {
 	} `json:"Vulnerabilities"`
 }
 
+// lookedAtPackages says whether a result is of packages at all: Trivy writes
+// one for whatever it looked into, a Dockerfile's configuration too.
+func (r trivyResult) lookedAtPackages() bool {
+	return r.Class == "os-pkgs" || r.Class == "lang-pkgs" || len(r.Vulnerabilities) > 0 || len(r.Packages) > 0
+}
+
 func readCosignVuln(raw []byte) (VulnerabilityReport, error) {
 	s, report, err := readScan(raw)
 	if err != nil {
@@ -440,17 +454,29 @@ func readCosignVuln(raw []byte) (VulnerabilityReport, error) {
 	return report, err
 }
 
+// ErrForeignReport says that a cosign predicate holds another scanner's report:
+// an object with nothing in it that Trivy's format has. Whoever gets it knows
+// neither packages nor findings.
+var ErrForeignReport = errors.New("scanner.result is no report in Trivy's format")
+
 func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
+	list, err := members(raw, "scanner.result")
+	if err != nil {
+		return err
+	}
+	if list["SchemaVersion"] == nil && list["Results"] == nil && list["Assay"] == nil {
+		return ErrForeignReport
+	}
 	var trivy trivyReport
-	if err := object(raw, &trivy); err != nil {
-		return fmt.Errorf("scanner.result is no report in Trivy's format: %w", err)
+	if err := decode(raw, &trivy); err != nil {
+		return fmt.Errorf("scanner.result: %w", err)
 	}
 	if trivy.SchemaVersion == nil || *trivy.SchemaVersion != 2 {
-		return errors.New("scanner.result is no report in Trivy's format: SchemaVersion is not 2")
+		return errors.New("scanner.result: SchemaVersion is not 2")
 	}
 	var results []trivyResult
 	if trivy.Results != nil {
-		if err := json.Unmarshal(trivy.Results, &results); err != nil {
+		if err := decode(trivy.Results, &results); err != nil {
 			return fmt.Errorf("scanner.result.Results: %w", err)
 		}
 	}
@@ -458,8 +484,8 @@ func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
 		report.Packages, report.Unresolved = ours.Packages, ours.Unresolved
 		sample := ours.Database.Sample || report.Database.URI == SampleURI // either place is enough
 		report.Database = DatabaseInfo{URI: ours.Database.URI, Version: ours.Database.Version, LastUpdate: ours.Database.LastUpdate, Sample: sample}
-	} else if len(results) == 0 {
-		report.Packages = 0 // Trivy lists a result for whatever it looked into
+	} else if !slices.ContainsFunc(results, trivyResult.lookedAtPackages) {
+		report.Packages = 0
 	}
 	for _, result := range results {
 		for _, v := range result.Vulnerabilities {
@@ -474,6 +500,11 @@ func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
 			}
 			if cvss, ok := v.CVSS[v.SeveritySource]; ok {
 				found.Score = max(cvss.V3Score, cvss.V40Score)
+			}
+			if found.Score == 0 { // a source that rates in words: the highest that another gives
+				for _, cvss := range v.CVSS {
+					found.Score = max(found.Score, cvss.V3Score, cvss.V40Score)
+				}
 			}
 			report.Vulnerabilities = append(report.Vulnerabilities, found)
 		}

@@ -2,11 +2,13 @@ package predicate_test
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	gocvss31 "github.com/pandatix/go-cvss/31"
 
 	"github.com/seed-161fc314/assay/predicate"
 )
@@ -70,7 +72,7 @@ func TestReadVulnerabilities(t *testing.T) {
 		{"a score", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"nvd","score":"9.8"}]}]`), "CVE-1 CRITICAL"},
 		{"the worst of several scores counts", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"a","score":"9.8"},{"method":"b","score":"2.0"}]}]`), "CVE-1 CRITICAL"},
 		{"the worst of word and score counts", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"a","score":"low"},{"method":"b","score":"7.0"}]}]`), "CVE-1 HIGH"},
-		{"a word that nobody knows is unknown", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"a","score":"negligible"}]}]`), "CVE-1 UNKNOWN"},
+		{"a word that nobody knows is unknown", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"a","score":"terrible"}]}]`), "CVE-1 UNKNOWN"},
 		{"no severity is unknown, not low", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1"}]`), "CVE-1 UNKNOWN"},
 		{"moderate", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"score":"moderate"}]}]`), "CVE-1 MEDIUM"},
 		{"v0.1 as its text has it", predicate.TypeVulnsV01, v02(`[{"vulnerability":{"id":"CVE-1","severity":[{"method":"nvd","score":"5.0"}]}}]`), "CVE-1 MEDIUM"},
@@ -79,6 +81,12 @@ func TestReadVulnerabilities(t *testing.T) {
 		{"a Trivy report", predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Target":"a","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"CRITICAL"}]},{"Target":"b","Vulnerabilities":[{"VulnerabilityID":"CVE-2","Severity":""}]}]}`), "CVE-1 CRITICAL, CVE-2 UNKNOWN"},
 		{"the bare type", predicate.TypeCosignVulnBare, trivy(`{"SchemaVersion":2,"Results":[{"Target":"a","Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"}]}]}`), "CVE-1 HIGH"},
 		{"a Trivy report in a string", predicate.TypeCosignVuln, trivy(`"{\"SchemaVersion\":2,\"Results\":[{\"Vulnerabilities\":[{\"VulnerabilityID\":\"CVE-1\",\"Severity\":\"HIGH\"}]}]}"`), "CVE-1 HIGH"},
+		{"a vector", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"method":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]}]`), "CVE-1 CRITICAL"},
+		{"an annotation does not talk a rating down", predicate.TypeVulnsV02, v02(`[{"id":"CVE-1","severity":[{"score":"critical"}],"annotations":[{"severity":"LOW"}]}]`), "CVE-1 CRITICAL"},
+		{"Red Hat's word", predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"Important"}]}]}`), "CVE-1 HIGH"},
+		{"a lower-case name is another name", predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"CRITICAL","severity":"LOW"}]}],"results":[]}`), "CVE-1 CRITICAL"},
+		{"another list beside the list", predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"CRITICAL"}],"vulnerabilities":[]}]}`), "CVE-1 CRITICAL"},
+		{"another scanner beside the scanner", predicate.TypeVulnsV02, `{"scanner":{"result":[{"id":"CVE-1"}]},"Scanner":{"result":[]}}`, "CVE-1 UNKNOWN"},
 		{"a Trivy report that looked into something and found nothing", predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Target":"a"}]}`), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,6 +110,13 @@ func TestUnreadableReportsAreErrors(t *testing.T) {
 		"no result":                           {predicate.TypeVulnsV02, `{"scanner":{"uri":"x"},"metadata":{}}`},
 		"a result that is an object":          {predicate.TypeVulnsV02, v02(`{"vulnerabilities":[]}`)},
 		"a result that is text":               {predicate.TypeVulnsV02, v02(`"none"`)},
+		"a null result":                       {predicate.TypeVulnsV02, v02(`null`)},
+		"a null list of v0.1":                 {predicate.TypeVulnsV01, v02(`{"vulnerabilities":null}`)},
+		"a null among the results":            {predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[null]}`)},
+		"a null vulnerability":                {predicate.TypeCosignVuln, trivy(`{"SchemaVersion":2,"Results":[{"Vulnerabilities":[null]}]}`)},
+		"a name twice":                        {predicate.TypeVulnsV02, `{"scanner":{"result":[{"id":"CVE-1"}],"result":[]},"metadata":{}}`},
+		"a name twice in a quoted report":     {predicate.TypeCosignVuln, trivy(`"{\"SchemaVersion\":2,\"Results\":[{\"Vulnerabilities\":[{\"VulnerabilityID\":\"CVE-1\"}]}],\"Results\":[]}"`)},
+		"something after the report":          {predicate.TypeVulnsV02, v02(`[]`) + `{}`},
 		"an entry without id":                 {predicate.TypeVulnsV02, v02(`[{"severity":[]}]`)},
 		"an entry that is a number":           {predicate.TypeVulnsV02, v02(`[7]`)},
 		"a database date that is none":        {predicate.TypeVulnsV02, `{"scanner":{"db":{"lastUpdate":"monday"},"result":[]},"metadata":{}}`},
@@ -128,11 +143,15 @@ func TestUnreadableReportsAreErrors(t *testing.T) {
 // A report of nothing is told from a report that found nothing.
 func TestPackagesTested(t *testing.T) {
 	for raw, want := range map[string]int{
-		`{"SchemaVersion":2}`:                                     0,
-		`{"SchemaVersion":2,"Results":null}`:                      0,
-		`{"SchemaVersion":2,"Results":[]}`:                        0,
-		`{"SchemaVersion":2,"Results":[{"Target":"a"}]}`:          -1,
-		`{"SchemaVersion":2,"Results":[],"Assay":{"packages":3}}`: 3,
+		`{"SchemaVersion":2}`:                0,
+		`{"SchemaVersion":2,"Results":null}`: 0,
+		`{"SchemaVersion":2,"Results":[]}`:   0,
+		`{"SchemaVersion":2,"Results":[{"Target":"a","Class":"config","Type":"dockerfile"}]}`:              0,
+		`{"SchemaVersion":2,"Results":[{}]}`:                                                               0,
+		`{"SchemaVersion":2,"Results":[{"Target":"a","Class":"lang-pkgs"}]}`:                               -1,
+		`{"SchemaVersion":2,"Results":[{"Target":"a","Class":"secret"},{"Target":"b","Class":"os-pkgs"}]}`: -1,
+		`{"SchemaVersion":2,"Results":[{"Target":"a"}]}`:                                                   0,
+		`{"SchemaVersion":2,"Results":[],"Assay":{"packages":3}}`:                                          3,
 	} {
 		report, err := predicate.ReadVulnerabilities(predicate.TypeCosignVuln, []byte(trivy(raw)))
 		if err != nil || report.Packages != want {
@@ -160,6 +179,50 @@ func TestSampleIsSeenInEveryPlace(t *testing.T) {
 				t.Errorf("sample is %v, %v; want %v", report.Database.Sample, err, test.want)
 			}
 		})
+	}
+}
+
+// A rating in words has a score all the same, where another source gives one.
+func TestScore(t *testing.T) {
+	for cvss, want := range map[string]float64{
+		`{"nvd":{"V3Score":9.8},"debian":{"V3Score":5}}`:              5,
+		`{"nvd":{"V3Score":9.8,"V40Score":8.1},"ghsa":{"V3Score":7}}`: 9.8,
+		`{"debian":{"V3Score":5,"V40Score":6}}`:                       6,
+		`{}`:                                                          0,
+	} {
+		raw := trivy(`{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","SeveritySource":"debian","CVSS":` + cvss + `}]}]}`)
+		report, err := predicate.ReadVulnerabilities(predicate.TypeCosignVuln, []byte(raw))
+		if err != nil || report.Vulnerabilities[0].Score != want {
+			t.Errorf("%s: %+v, %v; want %v", cvss, report.Vulnerabilities, err, want)
+		}
+	}
+}
+
+// Every v3 vector is in the band that go-cvss computes.
+func TestVectorsAgreeWithGoCVSS(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(letters string) string { return string(letters[random.IntN(len(letters))]) }
+	for range 3000 {
+		vector := "CVSS:3.1/AV:" + pick("NALP") + "/AC:" + pick("LH") + "/PR:" + pick("NLH") + "/UI:" + pick("NR") + "/S:" + pick("UC") + "/C:" + pick("HLN") + "/I:" + pick("HLN") + "/A:" + pick("HLN")
+		oracle, err := gocvss31.ParseVector(vector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "UNKNOWN"
+		switch score := oracle.BaseScore(); {
+		case score >= 9:
+			want = "CRITICAL"
+		case score >= 7:
+			want = "HIGH"
+		case score >= 4:
+			want = "MEDIUM"
+		case score > 0:
+			want = "LOW"
+		}
+		report, err := predicate.ReadVulnerabilities(predicate.TypeVulnsV02, []byte(v02(`[{"id":"CVE-1","severity":[{"score":"`+vector+`"}]}]`)))
+		if err != nil || report.Vulnerabilities[0].Severity != want {
+			t.Fatalf("%s is %s, %v; want %s", vector, report.Vulnerabilities[0].Severity, err, want)
+		}
 	}
 }
 

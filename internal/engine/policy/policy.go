@@ -25,6 +25,18 @@ type Image struct {
 	Repository string
 	Tag        string
 	Digest     subject.Digest
+	// Pinned says that the reference named the digest itself. A tag beside it
+	// is then what somebody wrote, and nobody asked the registry whether it
+	// is so: it may make a policy apply, but never exempt from one.
+	Pinned bool
+}
+
+// Proven is the image without a tag that nobody checked.
+func (i Image) Proven() Image {
+	if i.Pinned {
+		i.Tag = ""
+	}
+	return i
 }
 
 // Spellings are the ways a pattern may name the image: with its tag where it

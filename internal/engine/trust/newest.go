@@ -43,7 +43,7 @@ func Newest(claims []Claim, now time.Time) (deciding, superseded, future []Claim
 		current = append(current, claim)
 		g := claim.group()
 		undated[g] = undated[g] || !claim.hasTime
-		if claim.time.After(latest[g]) {
+		if newest, known := latest[g]; !known || claim.time.After(newest) {
 			latest[g] = claim.time
 		}
 	}

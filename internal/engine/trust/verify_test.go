@@ -266,7 +266,7 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	simple := p.forms(t)[trust.SimpleSigning]
-	for _, signature := range []string{"", "!", "YQ", simple.Signature + "\n", simple.Signature + simple.Signature, strings.Repeat("AAAA", 1025)} {
+	for _, signature := range []string{"", "!", "YQ", simple.Signature + "\n", simple.Signature + "=", strings.Repeat("AAAA", 1025)} {
 		simple.Signature = signature
 		deny(t, trust.Unreadable, simple, p.signer)
 	}

@@ -138,7 +138,7 @@ func parse(reference string) (policy.Image, error) {
 	case name.Tag:
 		image.Tag = ref.TagStr()
 	case name.Digest:
-		digest = ref.DigestStr()
+		digest, image.Pinned = ref.DigestStr(), true
 		base, _, _ := strings.Cut(reference, "@")
 		if tag, err := name.NewTag(base); err == nil && strings.HasSuffix(base, ":"+tag.TagStr()) {
 			image.Tag = tag.TagStr()
@@ -157,7 +157,8 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 		return fault(v, errors.New("the image has no digest"))
 	}
 	v.Pinned = resolved.Pinned()
-	image := policy.Image{Registry: resolved.Registry, Repository: resolved.Repository, Tag: resolved.Tag, Digest: resolved.Digest}
+	image := policy.Image{Registry: resolved.Registry, Repository: resolved.Repository, Tag: resolved.Tag, Digest: resolved.Digest,
+		Pinned: strings.Contains(resolved.Reference, "@")}
 	matching := g.matching(image, request)
 	if len(matching) == 0 {
 		v.Decision, v.Reason = g.config.WhenUnmatched, g.unmatched(image, request)

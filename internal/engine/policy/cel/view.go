@@ -38,9 +38,6 @@ func look(family string, claim trust.Claim) (view, error) {
 		if err != nil {
 			return view{}, err
 		}
-		if err := doubt(&report, claim); err != nil {
-			return view{}, err
-		}
 		v.report = &report
 		v.findings, v.scan = findingsOf(report), scanOf(report)
 	case predicate.TypeCycloneDX, predicate.TypeSPDX:
@@ -55,39 +52,6 @@ func look(family string, claim trust.Claim) (view, error) {
 		}
 	}
 	return v, nil
-}
-
-// doubt adds to a report what its reader leaves open: the sample may be named
-// beside the report only, and a report in Trivy's format without any Results
-// is of a scan that recognised nothing in the image.
-func doubt(report *predicate.VulnerabilityReport, claim trust.Claim) error {
-	var p struct {
-		Scanner struct {
-			DB struct {
-				URI string `json:"uri"`
-			} `json:"db"`
-			Result json.RawMessage `json:"result"`
-		} `json:"scanner"`
-	}
-	if err := json.Unmarshal(claim.Predicate(), &p); err != nil {
-		return fmt.Errorf("reading %s: %w", claim.Type(), err)
-	}
-	report.Database.Sample = report.Database.Sample || p.Scanner.DB.URI == predicate.SampleURI
-	if report.Packages != -1 || claim.Type() != predicate.TypeCosignVuln && claim.Type() != predicate.TypeCosignVulnBare {
-		return nil
-	}
-	result := p.Scanner.Result
-	var quoted string
-	if json.Unmarshal(result, &quoted) == nil {
-		result = json.RawMessage(quoted)
-	}
-	var trivy struct {
-		Results []json.RawMessage `json:"Results"`
-	}
-	if err := json.Unmarshal(result, &trivy); err == nil && len(trivy.Results) == 0 {
-		report.Packages = 0
-	}
-	return nil
 }
 
 func findingsOf(report predicate.VulnerabilityReport) []Finding {

@@ -20,7 +20,7 @@ const (
 // report is a cosign vulnerability predicate with a report in Trivy's shape.
 func report(finished, extra string, vulnerabilities ...string) string {
 	return fmt.Sprintf(`{"scanner":{"uri":"https://scanner.example.com","version":"1","db":{"uri":"u","version":"1","lastUpdate":"2026-02-01T00:00:00Z"},
-		"result":{"SchemaVersion":2,"Results":[{"Target":"requirements.txt","Vulnerabilities":[%s]}]%s}},
+		"result":{"SchemaVersion":2,"Results":[{"Target":"requirements.txt","Class":"lang-pkgs","Vulnerabilities":[%s]}]%s}},
 		"metadata":{"scanStartedOn":%q,"scanFinishedOn":%q}}`, strings.Join(vulnerabilities, ","), extra, finished, finished)
 }
 
@@ -99,7 +99,21 @@ func TestPandasPolicy(t *testing.T) {
 		allowed(t, mustLoad(t, annotated), input(signature, sample))
 	})
 	t.Run("sample named in a report of another format", func(t *testing.T) {
-		denied(t, p, input(signature, ci.attest(t, vulnType, `{"scanner":{"result":{"Results":[]},"db":{"uri":"https://assay.sh/advisories/builtin-sample"}}}`)), "sample of advisories")
+		denied(t, p, input(signature, ci.attest(t, vulnType, `{"scanner":{"result":{"matches":[]},"db":{"uri":"https://assay.sh/advisories/builtin-sample"}}}`)), "sample of advisories")
+	})
+	t.Run("report that cannot be read", func(t *testing.T) {
+		for _, unreadable := range []string{
+			`{"scanner":{"result":{"Results":[]}}}`,
+			`{"scanner":{"result":{"SchemaVersion":2,"Results":{"a":1}}}}`,
+			`{"scanner":{"db":{"lastUpdate":"yesterday"},"result":{"SchemaVersion":2,"Results":[]}}}`,
+			`{"scanner":{"result":{"SchemaVersion":2,"Results":[null]}}}`,
+			`{"scanner":{"result":{"SchemaVersion":2,"Results":[],"Results":[]}}}`,
+		} {
+			denied(t, p, input(signature, ci.attest(t, vulnType, unreadable)))
+		}
+	})
+	t.Run("report of a configuration", func(t *testing.T) {
+		denied(t, p, input(signature, ci.attest(t, vulnType, strings.Replace(report(monday, ""), `"lang-pkgs"`, `"config"`, 1))), "found no package")
 	})
 	t.Run("scan of nothing", func(t *testing.T) {
 		denied(t, p, input(signature, ci.attest(t, vulnType, report(monday, `,"Assay":{"database":{},"packages":0}`))), "found no package")
@@ -151,6 +165,15 @@ func TestBaseImagePolicy(t *testing.T) {
 	}
 	in.Image.Registry = "registry.example.com"
 	denied(t, p, in)
+
+	// A tag exempts only where the registry was asked for it.
+	byTag := mustLoad(t, strings.Replace(withKey(file(t, "base-image.yaml"), ci.pem), "ghcr.io/trusted/*", "ghcr.io/trusted/app:dev-*", 1))
+	in.Image = policy.Image{Registry: "ghcr.io", Repository: "trusted/app", Tag: "dev-1", Digest: digest}
+	if checks := judge(t, byTag, in); len(checks) != 1 || checks[0].Outcome != verdict.Skipped {
+		t.Errorf("a tag that is exempted: %+v", checks)
+	}
+	in.Image.Pinned = true
+	denied(t, byTag, in)
 }
 
 func TestMatch(t *testing.T) {

@@ -152,6 +152,7 @@ func (p *verifier) Judge(ctx context.Context, input policy.Input) ([]verdict.Che
 		return nil, errors.New(p.name + ": there is no manifest to judge")
 	}
 	spellings := dockerSpellings(input.Image.Spellings())
+	proven := dockerSpellings(input.Image.Proven().Spellings())
 	var checks []verdict.Check
 	for _, scope := range input.Scopes {
 		j := newJudge(p, input, scope)
@@ -164,7 +165,7 @@ func (p *verifier) Judge(ctx context.Context, input policy.Input) ([]verdict.Che
 					continue
 				}
 				j.rule = r.name
-				if matchAny(b.skipped, spellings) {
+				if matchAny(b.skipped, proven) {
 					j.add(verdict.Check{Name: "skipImageReferences", Outcome: verdict.Skipped,
 						Expected: "an image that the policy does not exempt", Found: "the policy's skipImageReferences exempt this image"})
 					continue

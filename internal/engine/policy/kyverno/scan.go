@@ -2,6 +2,7 @@ package kyverno
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,8 +21,12 @@ func (j *judge) scan(a attestation, claim trust.Claim) []verdict.Check {
 	}
 	report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
 	sample := report.Database.Sample
-	if err != nil { // another scanner's report, which the conditions read
+	switch {
+	case errors.Is(err, predicate.ErrForeignReport): // the conditions read it
 		sample = bytes.Contains(claim.Predicate(), []byte(predicate.SampleURI))
+	case err != nil:
+		return []verdict.Check{{Name: a.name, Outcome: verdict.Broken, Expected: "a vulnerability report that can be read", Found: err.Error(),
+			Evidence: []verdict.Evidence{claim.Evidence()}, Remedy: "scan the image again and attest what the scanner wrote"}}
 	}
 	var wrong []verdict.Check
 	if sample && !j.policy.allowSample {
