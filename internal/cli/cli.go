@@ -175,7 +175,7 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 	var denied *deniedError
 	if errors.As(err, &denied) {
 		if denied.text != "" {
-			fmt.Fprintf(host.Err, "assay: %s\n", denied.text)
+			fmt.Fprintf(host.Err, "assay: %s\n", clean(denied.text))
 		}
 		return exitDenied
 	}
@@ -191,7 +191,7 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 	var wrong *usageError
 	if errors.As(err, &wrong) {
 		if wrong.hint != "" {
-			fmt.Fprintf(host.Err, "assay: hint: %s\n", wrong.hint)
+			fmt.Fprintf(host.Err, "assay: hint: %s\n", clean(wrong.hint))
 		}
 		return exitUsage
 	}
@@ -203,11 +203,11 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 
 // oneOrMany puts several joined errors on lines of their own.
 func oneOrMany(err error) string {
-	text := strings.TrimRight(err.Error(), "\n")
-	if !strings.Contains(text, "\n") {
-		return text
+	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+	for i, line := range lines { // a registry's answer may be in it
+		lines[i] = clean(line)
 	}
-	return strings.ReplaceAll(text, "\n", "\n  ")
+	return strings.Join(lines, "\n  ")
 }
 
 func newRoot(host *Host) *cobra.Command {

@@ -63,7 +63,10 @@ func runDemo(ctx context.Context, host *Host, keep bool) (err error) {
 		return err
 	}
 	if keep {
-		defer func() { host.say("\nkept: %s", dir) }()
+		defer func() {
+			host.say("")
+			host.say("kept: %s", dir)
+		}()
 	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}

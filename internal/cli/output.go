@@ -74,12 +74,12 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 
 // say prints a line of progress for people, on standard error.
 func (h *Host) say(format string, arguments ...any) {
-	fmt.Fprintf(h.Err, format+"\n", arguments...)
+	fmt.Fprintln(h.Err, clean(fmt.Sprintf(format, arguments...)))
 }
 
 // warn prints a warning.
 func (h *Host) warn(format string, arguments ...any) {
-	fmt.Fprintf(h.Err, "assay: warning: "+format+"\n", arguments...)
+	fmt.Fprintln(h.Err, clean("assay: warning: "+fmt.Sprintf(format, arguments...)))
 }
 
 // colour paints text on a terminal that wants it.

@@ -2,14 +2,18 @@
 //
 // The entry point is [Read]. It knows where Pods, the built-in controllers
 // (Deployment, DaemonSet, StatefulSet, ReplicaSet, ReplicationController, Job,
-// CronJob), PodTemplates and lists of them keep their pods, and looks through
-// every other kind for what is shaped like a pod: an object with a list of
+// CronJob), PodTemplates and lists of them keep their pods. Every other kind
+// is looked through for what is shaped like a pod: an object with a list of
 // containers, init containers or ephemeral containers of which one has an
-// image. Images that are mounted as volumes count (spec.volumes[].image).
+// image. In kinds that Kubernetes itself does not define (Argo, Tekton, Ray,
+// KServe) a text at a key "image", "images" or "...Image" counts too, and any
+// text that begins with "oci://". Images that are mounted as volumes count
+// (spec.volumes[].image).
 //
-// An image that should be there and is not is an error: what cannot be judged
-// is not passed over. A file that asks for no image at all gives an empty
-// list, and the caller says what that means.
+// An image that should be there and is not is an error, and so is one that is
+// named in parts (repository and tag): what cannot be judged is not passed
+// over. A file that asks for no image at all gives an empty list, and the
+// caller says what that means.
 //
 // The package does not parse references, render templates or talk to a
 // cluster. What a controller would put in later (a sidecar) is not in a
@@ -93,6 +97,8 @@ type reader struct {
 	workloads []Workload
 	// images bounds what one file may ask for, also through lists.
 	images int
+	// keys says that texts at keys like "image" count in this object.
+	keys bool
 }
 
 func (r *reader) fail(node *yaml.Node, format string, arguments ...any) error {
@@ -131,6 +137,7 @@ func (r *reader) object(node *yaml.Node, kind, version, at string) error {
 	if path, known := pods[group(version)+"/"+kind]; known {
 		err = r.builtin(&w, node, at, path)
 	} else {
+		r.keys = !core(group(version))
 		err = r.search(&w, node, &trail{step: strings.TrimSuffix(at, ".")})
 	}
 	if err == nil && len(w.Images) > 0 {
@@ -169,6 +176,17 @@ func group(version string) string {
 		return ""
 	}
 	return before
+}
+
+// core says whether Kubernetes itself defines the kinds of a group. Those that
+// have pods are listed above, and the data of the others (a ConfigMap's, a
+// custom resource's schema) asks for no image.
+func core(group string) bool {
+	switch group {
+	case "", "apps", "batch", "autoscaling", "policy", "extensions":
+		return true
+	}
+	return strings.HasSuffix(group, ".k8s.io") && !strings.HasSuffix(group, ".x-k8s.io")
 }
 
 // lists are the fields of a pod that hold containers.
@@ -240,10 +258,14 @@ func (r *reader) use(w *Workload, holder *yaml.Node, field, where string) error 
 	case value.Kind != yaml.ScalarNode || value.Tag != "!!str":
 		return r.fail(value, "%s: %s.%s: want a string that names an image", title(w), where, field)
 	}
+	return r.add(w, value, value.Value, where+"."+field)
+}
+
+func (r *reader) add(w *Workload, value *yaml.Node, reference, path string) error {
 	if r.images++; r.images > images {
 		return &limit.Error{What: r.file, Bound: images, Unit: "images"}
 	}
-	w.Images = append(w.Images, ImageUse{Path: where + "." + field, Reference: value.Value, Line: value.Line})
+	w.Images = append(w.Images, ImageUse{Path: path, Reference: reference, Line: value.Line})
 	return nil
 }
 
@@ -278,7 +300,8 @@ func escape(key string) string {
 	return strings.NewReplacer(`\`, `\\`, ".", `\.`, "[", `\[`).Replace(key)
 }
 
-// search looks through an object of a kind that is not known for pods.
+// search looks through an object of a kind that is not known, for pods and for
+// images beside them.
 func (r *reader) search(w *Workload, node *yaml.Node, where *trail) error {
 	node = resolve(node)
 	switch node.Kind {
@@ -288,18 +311,95 @@ func (r *reader) search(w *Workload, node *yaml.Node, where *trail) error {
 				return err
 			}
 		}
-	case yaml.MappingNode:
-		if likePod(node) {
-			return r.pod(w, node, where.String())
+	case yaml.ScalarNode:
+		if reference, found := strings.CutPrefix(node.Value, "oci://"); found && r.keys {
+			return r.add(w, node, reference, where.String())
 		}
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if err := r.search(w, node.Content[i+1], &trail{where, escape(resolve(node.Content[i]).Value)}); err != nil {
+	case yaml.MappingNode:
+		pod := likePod(node)
+		if pod {
+			if err := r.pod(w, node, where.String()); err != nil {
 				return err
 			}
+		}
+		return r.members(w, node, where, func(key string) bool {
+			return pod && (key == "volumes" || slices.Contains(lists, key))
+		})
+	}
+	return nil
+}
+
+// members searches the values of a mapping. Of the elements of a list that was
+// read the image is known already.
+func (r *reader) members(w *Workload, node *yaml.Node, where *trail, read func(key string) bool) error {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := resolve(node.Content[i]).Value, resolve(node.Content[i+1])
+		step := &trail{where, escape(key)}
+		var err error
+		switch {
+		case read(key) && value.Kind == yaml.SequenceNode:
+			err = r.elements(w, value, step)
+		case r.keys && (key == "image" || strings.HasSuffix(key, "Image")):
+			err = r.named(w, value, step)
+		case r.keys && key == "images" && value.Kind == yaml.SequenceNode:
+			for i, element := range value.Content {
+				if err == nil {
+					err = r.named(w, resolve(element), &trail{step, fmt.Sprintf("[%d]", i)})
+				}
+			}
+		case slices.Contains(labels, key) && value.Kind == yaml.MappingNode:
+			// words that people choose
+		default:
+			err = r.search(w, value, step)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// labels are keys whose values are words about an object, not parts of it.
+var labels = []string{"metadata", "labels", "annotations", "matchLabels", "nodeSelector"}
+
+func (r *reader) elements(w *Workload, list *yaml.Node, where *trail) error {
+	for i, element := range list.Content {
+		element = resolve(element)
+		if element.Kind != yaml.MappingNode {
+			continue
+		}
+		rest := &yaml.Node{Kind: yaml.MappingNode, Line: element.Line}
+		for j := 0; j+1 < len(element.Content); j += 2 {
+			if resolve(element.Content[j]).Value != "image" {
+				rest.Content = append(rest.Content, element.Content[j], element.Content[j+1])
+			}
+		}
+		if err := r.search(w, rest, &trail{where, fmt.Sprintf("[%d]", i)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named reads the value of a key that is called after an image.
+func (r *reader) named(w *Workload, value *yaml.Node, where *trail) error {
+	switch {
+	case value.Kind == yaml.MappingNode && slices.ContainsFunc(parts, func(key string) bool { return get(value, key) != nil }):
+		return r.fail(value, "%s: %s names an image in parts, which cannot be judged; render it to one reference first", title(w), where)
+	case get(value, "reference") != nil:
+		return r.use(w, value, "reference", where.String())
+	case value.Kind != yaml.ScalarNode:
+		return r.search(w, value, where)
+	case value.Tag == "!!null", value.Tag == "!!bool", value.Value == "":
+		return nil
+	case value.Tag != "!!str":
+		return r.fail(value, "%s: %s: want a string that names an image", title(w), where)
+	}
+	return r.add(w, value, strings.TrimPrefix(value.Value, "oci://"), where.String())
+}
+
+// parts are the keys of an image that is written in parts.
+var parts = []string{"repository", "tag", "digest", "newName", "newTag"}
 
 // likePod says whether a mapping has a list of containers with an image.
 func likePod(node *yaml.Node) bool {

@@ -86,6 +86,39 @@ spec:
 			{"spec.transformers[0].initContainers[0].image", "x", 9},
 			{`spec.by\.name.containers[0].image`, "y", 10},
 		}}}},
+		"images beside pods": {`apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: w, labels: {image: not-one}}
+spec:
+  image: a
+  baseImage: b
+  images: [c, d]
+  model: {storageUri: "oci://registry.example.com/model:1"}
+  template: {metadata: {annotations: {image: not-one}}}
+  selector: {matchLabels: {image: not-one}}
+  debugImage: false
+  templates:
+  - container: {image: e}
+  - script: {image: f}
+  - steps: [{image: g}]
+    sidecars: [{image: h}]
+  predictor:
+    containers: [{image: i, worker: {containers: [{image: j}]}}]
+    volumes: [{image: {reference: k}, other: {image: l}}]
+    workerSpec: {containers: [{image: m}]}
+    image: {pull: {image: n}}
+  modelImage: {reference: o}
+`, []manifest.Workload{{Kind: "Workflow", APIVersion: "argoproj.io/v1alpha1", Name: "w", File: "f.yaml", Line: 1, Images: []manifest.ImageUse{
+			{"spec.image", "a", 5}, {"spec.baseImage", "b", 6}, {"spec.images[0]", "c", 7}, {"spec.images[1]", "d", 7},
+			{"spec.model.storageUri", "registry.example.com/model:1", 8},
+			{"spec.templates[0].container.image", "e", 13}, {"spec.templates[1].script.image", "f", 14},
+			{"spec.templates[2].steps[0].image", "g", 15}, {"spec.templates[2].sidecars[0].image", "h", 16},
+			{"spec.predictor.containers[0].image", "i", 18}, {"spec.predictor.volumes[0].image.reference", "k", 19},
+			{"spec.predictor.containers[0].worker.containers[0].image", "j", 18}, {"spec.predictor.volumes[0].other.image", "l", 19},
+			{"spec.predictor.workerSpec.containers[0].image", "m", 20}, {"spec.predictor.image.pull.image", "n", 21},
+			{"spec.modelImage.reference", "o", 22},
+		}}}},
+		"data is no image": {"apiVersion: v1\nkind: ConfigMap\ndata: {image: x, uri: \"oci://x\"}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {properties: {image: {type: string, default: x}}}\n", nil},
 		"a job of another group": {`{apiVersion: batch.example.com/v1, kind: Job, spec: {tasks: [{template: {spec: {containers: [{image: a}]}}}]}}`,
 			[]manifest.Workload{{Kind: "Job", APIVersion: "batch.example.com/v1", File: "f.yaml", Line: 1,
 				Images: []manifest.ImageUse{{"spec.tasks[0].template.spec.containers[0].image", "a", 1}}}}},
@@ -129,6 +162,8 @@ func TestReadRefuses(t *testing.T) {
 		"no template":                  {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {}\n", "Deployment d: spec.template is missing"},
 		"no spec":                      {"apiVersion: v1\nkind: Pod\n", "spec is missing"},
 		"one of two images":            {"apiVersion: x.example.com/v1\nkind: X\nspec: {containers: [{image: a}, {name: b}]}\n", "X: spec.containers[1].image is missing"},
+		"an image in parts":            {"apiVersion: helm.example.com/v1\nkind: Release\nspec: {values: {image: {repository: a, tag: b}}}\n", "f.yaml:3: Release: spec.values.image names an image in parts"},
+		"an image that is a number":    {"apiVersion: ray.example.com/v1\nkind: R\nspec: {image: 7}\n", "spec.image: want a string"},
 		"element of a list":            {"apiVersion: v1\nkind: List\nitems: [1]\n", "items[0] is no Kubernetes object"},
 		"no kind":                      {"apiVersion: v1\nspec: {containers: [{image: a}]}\n", "is no Kubernetes object"},
 		"no object":                    {"- a\n", "is no Kubernetes object"},
