@@ -79,8 +79,15 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 func Sort(findings []finding.Finding) {
 	slices.SortStableFunc(findings, func(a, b finding.Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity.Level, a.Severity.Level), cmp.Compare(a.Component.Name, b.Component.Name),
-			cmp.Compare(a.Component.Version, b.Component.Version), cmp.Compare(a.ID, b.ID))
+			cmp.Compare(a.Component.Version, b.Component.Version), cmp.Compare(a.ID, b.ID), comparePlaces(a.Component, b.Component))
 	})
+}
+
+func comparePlaces(a, b component.Component) int {
+	return cmp.Or(cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Dependency, b.Dependency),
+		slices.CompareFunc(a.Locations, b.Locations, func(a, b component.Location) int {
+			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Layer.String(), b.Layer.String()))
+		}))
 }
 
 // names is how advisories call a component: distributions speak of source
@@ -147,7 +154,7 @@ func merge(hits, all []osv.Record) [][]osv.Record {
 		return top
 	}
 	for _, r := range all {
-		for _, alias := range r.Aliases {
+		for _, alias := range aliases(r) {
 			parent[root(alias)] = root(r.ID)
 		}
 	}
@@ -167,11 +174,24 @@ func merge(hits, all []osv.Record) [][]osv.Record {
 	return merged
 }
 
+// aliases are the other ids of a record's vulnerability. A distribution's
+// record of one CVE ("DEBIAN-CVE-2024-1") has it under upstream instead; other
+// advisories of distributions are about several.
+func aliases(r osv.Record) []string {
+	list := slices.Clone(r.Aliases)
+	for _, upstream := range r.Upstream {
+		if strings.HasSuffix(r.ID, "-"+upstream) {
+			list = append(list, upstream)
+		}
+	}
+	return list
+}
+
 // describe merges what the records of one vulnerability say about it.
 func describe(group []osv.Record) finding.Finding {
 	var ids []string
 	for _, r := range group {
-		ids = append(append(ids, r.ID), r.Aliases...)
+		ids = append(append(ids, r.ID), aliases(r)...)
 	}
 	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(idRank(a), idRank(b)), cmp.Compare(a, b)) })
 	ids = slices.Compact(ids)
@@ -240,9 +260,14 @@ func severity(ratings []finding.Severity) finding.Severity {
 	}
 	best := finding.Severity{}
 	for _, rating := range ratings {
-		if best.Source == "" || rank(rating) < rank(best) {
+		// Two of the same rank: the worse one, in whatever order they came.
+		if c := cmp.Compare(rank(rating), rank(best)); best.Source == "" || c < 0 || c == 0 && worse(rating, best) {
 			best = rating
 		}
 	}
 	return best
+}
+
+func worse(a, b finding.Severity) bool {
+	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Level, b.Level), cmp.Compare(b.Vector, a.Vector)) > 0
 }

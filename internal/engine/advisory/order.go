@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -12,38 +13,76 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/pep440"
 )
 
-// order compares versions of one ecosystem.
+// order compares versions of one ecosystem. It serves one goroutine.
 type order struct {
 	ecosystem string
 	python    bool
+	// known keeps what was parsed: the records of a package repeat the same
+	// versions a hundredfold.
+	known map[string]reading
+}
+
+// reading is a version that was parsed; one of valid and other is set, or
+// neither where the text is no version.
+type reading struct {
+	python pep440.Version
+	valid  bool // python is set
+	other  semantic.Version
 }
 
 func orderOf(ecosystem string) order {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	return order{ecosystem: base, python: base == "PyPI"}
+	return order{ecosystem: base, python: base == "PyPI", known: map[string]reading{}}
+}
+
+func (o order) parse(text string) reading {
+	if r, found := o.known[text]; found {
+		return r
+	}
+	var r reading
+	if o.python {
+		v, err := pep440.Parse(text)
+		r.python, r.valid = v, err == nil
+	}
+	if !r.valid {
+		if v, err := semantic.Parse(text, o.ecosystem); err == nil {
+			r.other = v
+		}
+	}
+	o.known[text] = r
+	return r
 }
 
 // compare orders the installed version against a bound; ok is false where
-// they cannot be compared.
+// they cannot be compared. A bound without a local label is compared with the
+// public part of the installed version.
 func (o order) compare(installed, bound string) (result int, ok bool) {
-	if o.python {
-		a, errA := pep440.Parse(installed)
-		b, errB := pep440.Parse(bound)
-		if errB != nil {
-			return 0, false // ">=3.8.2" and the like: the bound means nothing
-		}
-		if errA == nil {
-			if !b.HasLocal() {
-				a = a.Public()
-			}
-			return a.Compare(b), true
-		}
+	a, b := o.parse(installed), o.parse(bound)
+	if a.valid && b.valid && !b.python.HasLocal() {
+		return a.python.Public().Compare(b.python), true
 	}
-	v, err := semantic.Parse(installed, o.ecosystem)
-	if err != nil {
+	return o.compareParsed(a, b, bound)
+}
+
+// compareBounds orders two bounds, local labels included.
+func (o order) compareBounds(a, b string) int {
+	c, _ := o.compareParsed(o.parse(a), o.parse(b), b)
+	return c
+}
+
+func (o order) compareParsed(a, b reading, bound string) (result int, ok bool) {
+	switch {
+	case a.valid && b.valid:
+		return a.python.Compare(b.python), true
+	case o.python && !b.valid:
+		return 0, false // ">=3.8.2" and the like: the bound means nothing
+	case a.other == nil:
 		return 0, false
+	case b.other == nil:
+		result, err := a.other.CompareStr(bound)
+		return result, err == nil
 	}
-	result, err = v.CompareStr(bound)
+	result, err := a.other.Compare(b.other)
 	return result, err == nil
 }
 
@@ -73,64 +112,80 @@ func (o order) affected(a osv.Affected, version string) bool {
 	return !spoken && len(a.Versions) == 0
 }
 
+// bound is an event that counts for a version: it lies at or before it.
+type bound struct {
+	text                string
+	opens, closes, last bool // introduced, fixed, last_affected
+}
+
 // inRange follows "Evaluation" of the OSV schema: events in version order, the
 // last one at or before the version decides. Bounds that cannot be compared
 // close nothing and open everything.
 func (o order) inRange(events []osv.Event, version string) bool {
-	type bound struct {
-		text  string
-		opens bool
-		last  bool // last_affected: the bound itself is affected
+	if !o.beforeLimits(events, version) {
+		return false
 	}
 	var bounds []bound
-	opened := false
+	open := false
 	for _, e := range events {
 		switch {
 		case e.Introduced == "0":
-			opened = true
+			open = true // before every version
 		case e.Introduced != "":
-			if c, ok := o.compare(version, e.Introduced); !ok || c >= 0 {
+			c, ok := o.compare(version, e.Introduced)
+			if !ok {
+				return true
+			}
+			if c >= 0 {
 				bounds = append(bounds, bound{text: e.Introduced, opens: true})
 			}
 		case e.Fixed != "":
 			if c, ok := o.compare(version, e.Fixed); ok && c >= 0 {
-				bounds = append(bounds, bound{text: e.Fixed})
+				bounds = append(bounds, bound{text: e.Fixed, closes: true})
 			}
 		case e.LastAffected != "":
 			if c, ok := o.compare(version, e.LastAffected); ok && c > 0 {
 				bounds = append(bounds, bound{text: e.LastAffected, last: true})
 			}
-		case e.Limit != "" && e.Limit != "*":
-			if c, ok := o.compare(version, e.Limit); ok && c >= 0 {
-				bounds = append(bounds, bound{text: e.Limit})
-			}
 		}
 	}
-	if len(bounds) == 0 {
-		return opened
+	slices.SortStableFunc(bounds, func(a, b bound) int { return o.compareBounds(a.text, b.text) })
+	for i := 0; i < len(bounds); {
+		at := bounds[i]
+		for i++; i < len(bounds) && o.compareBounds(at.text, bounds[i].text) == 0; i++ {
+			at.opens, at.closes, at.last = at.opens || bounds[i].opens, at.closes || bounds[i].closes, at.last || bounds[i].last
+		}
+		// Introduced and last affected at once is one affected version alone,
+		// or two ranges that meet: what held before it holds after it. An
+		// introduced at the same version as a fixed opens again.
+		if !at.opens || !at.last || at.closes {
+			open = at.opens
+		}
 	}
-	// Of all bounds at or before the version the greatest decides; an
-	// introduced at the same version as a fixed opens again.
-	slices.SortStableFunc(bounds, func(a, b bound) int {
-		c, ok := o.compare(a.text, b.text)
-		if !ok || c != 0 {
-			return c
-		}
-		switch {
-		case a.opens == b.opens:
-			return 0
-		case a.last, b.opens: // [.., 1.0 last_affected] then [1.0 introduced ..]: open
-			return -1
-		}
-		return 1
-	})
-	return bounds[len(bounds)-1].opens
+	return open
 }
 
-// heal is the smallest version after the installed one at which none of the
-// records affects the package any more; "" where no record names one.
-func heal(o order, version string, records []osv.Record) string {
+// beforeLimits is BeforeLimits of the OSV schema: without limits, or before
+// any of them. A limit that cannot be compared ends nothing.
+func (o order) beforeLimits(events []osv.Event, version string) bool {
+	limited := false
+	for _, e := range events {
+		if e.Limit == "" {
+			continue
+		}
+		if c, ok := o.compare(version, e.Limit); !ok || c < 0 || strings.Contains(e.Limit, "*") {
+			return true
+		}
+		limited = true
+	}
+	return !limited
+}
+
+// fixes lists the versions after the installed one that records name as fixed,
+// in order.
+func (o order) fixes(version string, records []osv.Record) []string {
 	var candidates []string
+	seen := map[string]bool{}
 	for _, r := range records {
 		for _, a := range r.Affected {
 			for _, ranged := range a.Ranges {
@@ -138,9 +193,10 @@ func heal(o order, version string, records []osv.Record) string {
 					continue
 				}
 				for _, e := range ranged.Events {
-					if e.Fixed == "" {
+					if e.Fixed == "" || seen[e.Fixed] {
 						continue
 					}
+					seen[e.Fixed] = true
 					if c, ok := o.compare(version, e.Fixed); ok && c < 0 {
 						candidates = append(candidates, e.Fixed)
 					}
@@ -148,11 +204,14 @@ func heal(o order, version string, records []osv.Record) string {
 			}
 		}
 	}
-	slices.SortStableFunc(candidates, func(a, b string) int {
-		c, _ := o.compare(a, b)
-		return c
-	})
-	for _, candidate := range candidates {
+	slices.SortFunc(candidates, func(a, b string) int { return cmp.Or(o.compareBounds(a, b), cmp.Compare(a, b)) })
+	return candidates
+}
+
+// heal is the smallest version after the installed one at which none of the
+// records affects the package any more; "" where no record names one.
+func heal(o order, version string, records []osv.Record) string {
+	for _, candidate := range o.fixes(version, records) {
 		if !slices.ContainsFunc(records, func(r osv.Record) bool { return affects(r, o, candidate) }) {
 			return candidate
 		}
@@ -161,9 +220,9 @@ func heal(o order, version string, records []osv.Record) string {
 }
 
 // Upgrade is the smallest version of the component's package at which none of
-// its advisories applies; all is false, and the version "" or only better,
-// where some have no healing version: then the version heals as many as one
-// version can.
+// its advisories applies, among the versions that they name as fixed. all is
+// false where there is none: then the version is the smallest of those at
+// which the fewest apply, or "" where none is better than the installed one.
 func Upgrade(ctx context.Context, c component.Component, source Source) (version string, all bool, err error) {
 	hits, every, err := affecting(ctx, c, source)
 	if err != nil || len(hits) == 0 {
@@ -171,23 +230,23 @@ func Upgrade(ctx context.Context, c component.Component, source Source) (version
 	}
 	o := orderOf(c.Ecosystem)
 	_, installed := names(c)
-	if version := healAmong(o, installed, hits, every); version != "" {
-		return version, true, nil
-	}
-	var healable []osv.Record
-	for _, group := range merge(hits, every) {
-		if heal(o, installed, group) != "" {
-			healable = append(healable, group...)
+	groups := merge(every, every)
+	fewest := len(merge(hits, every))
+	for _, candidate := range o.fixes(installed, every) {
+		left := 0
+		for _, group := range groups {
+			if slices.ContainsFunc(group, func(r osv.Record) bool { return affects(r, o, candidate) }) {
+				if left++; left >= fewest {
+					break
+				}
+			}
+		}
+		if left < fewest {
+			version, fewest = candidate, left
+		}
+		if fewest == 0 {
+			break
 		}
 	}
-	return heal(o, installed, healable), false, nil
-}
-
-// healAmong is heal, for a version that no other advisory of the package
-// affects either.
-func healAmong(o order, installed string, hits, every []osv.Record) string {
-	if version := heal(o, installed, hits); version == "" || !slices.ContainsFunc(every, func(r osv.Record) bool { return affects(r, o, version) }) {
-		return version
-	}
-	return heal(o, installed, every)
+	return version, fewest == 0, nil
 }

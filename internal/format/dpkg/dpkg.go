@@ -32,6 +32,10 @@ type Package struct {
 // maxField bounds one line of the fields that are kept.
 const maxField = 4 << 10
 
+// maxPackages bounds the entries; all of Debian has under 100,000 packages of
+// an architecture.
+const maxPackages = 200_000
+
 // Parse lists the packages whose files are there: state "installed", and the
 // states on the way to it (unpacked, half-configured, triggers-*), since their
 // files are on disk. Removed packages are left out. An entry with files but
@@ -56,6 +60,9 @@ func Parse(r io.Reader, where string) ([]Package, error) {
 		if current.SourceVersion == "" {
 			current.SourceVersion = current.Version
 		}
+		if len(packages) == maxPackages {
+			return &limit.Error{What: where, Bound: maxPackages, Unit: "packages"}
+		}
 		packages = append(packages, current)
 		return nil
 	}
@@ -79,7 +86,10 @@ func Parse(r io.Reader, where string) ([]Package, error) {
 			}
 		}
 		if err != nil {
-			return packages, flush()
+			if flushErr := flush(); flushErr != nil {
+				return nil, flushErr
+			}
+			return packages, nil
 		}
 	}
 }

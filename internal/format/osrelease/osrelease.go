@@ -53,27 +53,24 @@ func Parse(r io.Reader, where string) (component.OperatingSystem, error) {
 	return os, nil
 }
 
+// unquote reads a value: bare, or one quotation and nothing behind it, since
+// "it is not supported to concatenate multiple individually quoted strings".
 func unquote(raw string) (string, error) {
-	if raw == "" {
-		return "", nil
-	}
-	quote := raw[0]
-	if quote != '"' && quote != '\'' {
+	if raw == "" || raw[0] != '"' && raw[0] != '\'' {
 		return raw, nil
 	}
-	if len(raw) < 2 || raw[len(raw)-1] != quote {
-		return "", errors.New("a quotation is not closed")
-	}
-	body := raw[1 : len(raw)-1]
-	if quote == '\'' {
-		return body, nil
-	}
+	quote := raw[0]
 	var b strings.Builder
-	for i := 0; i < len(body); i++ {
-		if body[i] == '\\' && i+1 < len(body) && strings.IndexByte("\"\\`$", body[i+1]) >= 0 {
+	for i := 1; i < len(raw); i++ {
+		switch {
+		case raw[i] == quote && i < len(raw)-1:
+			return "", errors.New("text behind a quotation")
+		case raw[i] == quote:
+			return b.String(), nil
+		case raw[i] == '\\' && quote == '"' && i+1 < len(raw) && strings.IndexByte("\"\\`$", raw[i+1]) >= 0:
 			i++
 		}
-		b.WriteByte(body[i])
+		b.WriteByte(raw[i])
 	}
-	return b.String(), nil
+	return "", errors.New("a quotation is not closed")
 }

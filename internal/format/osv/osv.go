@@ -6,12 +6,12 @@
 package osv
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	gocvss20 "github.com/pandatix/go-cvss/20"
 	gocvss30 "github.com/pandatix/go-cvss/30"
@@ -92,30 +92,72 @@ func (d *Database) UnmarshalJSON(raw []byte) error {
 	if json.Unmarshal(raw, &fields) != nil {
 		return nil
 	}
-	_ = json.Unmarshal(fields["severity"], &d.Severity)
-	_ = json.Unmarshal(fields["cwe_ids"], &d.Weaknesses)
+	if json.Unmarshal(fields["severity"], &d.Severity) != nil {
+		d.Severity = ""
+	}
+	if json.Unmarshal(fields["cwe_ids"], &d.Weaknesses) != nil {
+		d.Weaknesses = nil // not the half of it that could be read
+	}
 	return nil
 }
 
 // Decode reads one record. What is no JSON object with an id is an error that
-// starts with where.
+// starts with where, and so is a record that would match less than it means:
+// an event without exactly one bound, a range of versions that begins nowhere,
+// a package that is only half named.
 func Decode(r io.Reader, where string) (Record, error) {
 	content, err := limit.ReadAll(r, where, limit.Advisory)
 	if err != nil {
 		return Record{}, err
 	}
 	var record Record
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	if err := decoder.Decode(&record); err != nil {
+	if err := json.Unmarshal(content, &record); err != nil {
 		return Record{}, fmt.Errorf("%s: %w", where, err)
 	}
-	if decoder.More() {
-		return Record{}, fmt.Errorf("%s: more than one JSON value", where)
-	}
-	if record.ID == "" || len(record.ID) > 256 || strings.ContainsAny(record.ID, "\n\r\t ") {
+	if !validID(record.ID) {
 		return Record{}, fmt.Errorf("%s: id %.100q is no advisory's id", where, record.ID)
 	}
+	for _, alias := range append(record.Aliases[:len(record.Aliases):len(record.Aliases)], record.Upstream...) {
+		if !validID(alias) {
+			return Record{}, fmt.Errorf("%s: alias %.100q is no advisory's id", where, alias)
+		}
+	}
+	for i, affected := range record.Affected {
+		if err := affected.check(); err != nil {
+			return Record{}, fmt.Errorf("%s: affected[%d]%w", where, i, err)
+		}
+	}
 	return record, nil
+}
+
+func validID(id string) bool {
+	return id != "" && len(id) <= 256 && !strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// check looks for what would silently match nothing.
+func (a Affected) check() error {
+	if (a.Package.Ecosystem == "") != (a.Package.Name == "") {
+		return fmt.Errorf(".package: ecosystem %.100q and name %.100q: want both or neither", a.Package.Ecosystem, a.Package.Name)
+	}
+	for i, ranged := range a.Ranges {
+		begins := false
+		for j, e := range ranged.Events {
+			set := 0
+			for _, text := range []string{e.Introduced, e.Fixed, e.LastAffected, e.Limit} {
+				if text != "" {
+					set++
+				}
+			}
+			if set != 1 {
+				return fmt.Errorf(".ranges[%d].events[%d]: want one of introduced, fixed, last_affected and limit, found %d", i, j, set)
+			}
+			begins = begins || e.Introduced != ""
+		}
+		if !begins && (ranged.Type == "ECOSYSTEM" || ranged.Type == "SEMVER") {
+			return fmt.Errorf(".ranges[%d].events: no introduced, so the range would contain nothing", i)
+		}
+	}
+	return nil
 }
 
 // Slim is the record with only the affected entries that keep wants, and

@@ -117,6 +117,11 @@ func Open(dir string) (*Database, error) {
 			db.Close()
 			return nil, err
 		}
+		if twin := db.file(f.header.Name); twin != nil {
+			f.handle.Close()
+			db.Close()
+			return nil, fmt.Errorf("%s and %s both hold %s; remove one of them", twin.path, f.path, f.header.Name)
+		}
 		db.files = append(db.files, f)
 		fmt.Fprintf(digest, "%s %s\n", f.header.Name, f.header.Content)
 		db.info.Ecosystems = append(db.info.Ecosystems, f.header.Name)
@@ -176,6 +181,9 @@ func readHead(handle *os.File, path string) (*file, error) {
 	f := &file{path: path, handle: handle, table: body[headerLength:], blocks: int64(headBytes) + headerLength + tableLength}
 	if err := json.Unmarshal(body[:headerLength], &f.header); err != nil {
 		return nil, err
+	}
+	if f.header.Name == "" {
+		return nil, errors.New("it names no ecosystem")
 	}
 	f.header.Bytes = info.Size()
 	if len(f.table) < 4 {
@@ -344,6 +352,10 @@ func encode(w io.Writer, header Ecosystem, packages map[string][]osv.Record) (Ec
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
+	compressor, err := flate.NewWriter(io.Discard, flate.BestCompression)
+	if err != nil {
+		return Ecosystem{}, err
+	}
 	var blocks, entries bytes.Buffer
 	offsets := make([]byte, 0, 4*len(keys))
 	base := 4 + 4*len(keys)
@@ -353,7 +365,7 @@ func encode(w io.Writer, header Ecosystem, packages map[string][]osv.Record) (Ec
 		}
 		records := packages[k]
 		slices.SortFunc(records, func(a, b osv.Record) int { return cmp.Compare(a.ID, b.ID) })
-		block, err := deflate(records)
+		block, err := deflate(compressor, records)
 		if err != nil {
 			return Ecosystem{}, err
 		}
@@ -391,16 +403,15 @@ func encode(w io.Writer, header Ecosystem, packages map[string][]osv.Record) (Ec
 	return header, nil
 }
 
-func deflate(records []osv.Record) ([]byte, error) {
+// deflate compresses with a compressor that is used again: a new one takes
+// most of a megabyte.
+func deflate(compressor *flate.Writer, records []osv.Record) ([]byte, error) {
 	content, err := json.Marshal(records)
 	if err != nil {
 		return nil, err
 	}
 	var buffer bytes.Buffer
-	compressor, err := flate.NewWriter(&buffer, flate.BestCompression)
-	if err != nil {
-		return nil, err
-	}
+	compressor.Reset(&buffer)
 	if _, err := compressor.Write(content); err != nil {
 		return nil, err
 	}

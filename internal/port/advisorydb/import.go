@@ -3,6 +3,7 @@ package advisorydb
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +34,8 @@ type Config struct {
 	Now time.Time
 	// archive bounds what the inputs unpack to; 0 is limit.AdvisoryArchive.
 	archive int64
+	// files bounds how many files an input may hold; 0 is limit.ArchiveFiles.
+	files int
 }
 
 // Summary is what an import did.
@@ -63,10 +66,8 @@ func Import(ctx context.Context, dir string, inputs []string, config Config) (Su
 		return Summary{}, err
 	}
 	defer unlock()
-	i := &importer{config: config, records: map[string]osv.Record{}, left: limit.AdvisoryArchive}
-	if config.archive > 0 {
-		i.left = config.archive
-	}
+	config.archive, config.files = cmp.Or(config.archive, limit.AdvisoryArchive), cmp.Or(config.files, limit.ArchiveFiles)
+	i := &importer{config: config, records: map[string]osv.Record{}, left: config.archive}
 	for _, input := range inputs {
 		if err := i.input(ctx, input); err != nil {
 			return i.summary, err
@@ -90,7 +91,7 @@ func lock(dir string) (unlock func(), err error) {
 
 type importer struct {
 	config  Config
-	records map[string]osv.Record // by id; the later "modified" wins
+	records map[string]osv.Record // by id; the later "modified" wins, a withdrawn one too
 	sources []Source
 	summary Summary
 	left    int64
@@ -136,10 +137,10 @@ func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path
 	if err != nil {
 		return fmt.Errorf("%s is no complete zip file: %w; fetch it again", path, err)
 	}
-	if len(archive.File) > limit.ArchiveFiles {
-		return &limit.Error{What: path, Bound: limit.ArchiveFiles, Unit: "files"}
+	if len(archive.File) > i.config.files {
+		return &limit.Error{What: path, Bound: int64(i.config.files), Unit: "files"}
 	}
-	before := i.summary.Read
+	before := i.summary.Read + i.summary.Broken
 	for _, member := range archive.File {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -158,7 +159,7 @@ func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path
 			return err
 		}
 	}
-	if i.summary.Read == before && i.summary.Broken == 0 {
+	if i.summary.Read+i.summary.Broken == before {
 		return fmt.Errorf("%s holds no OSV record (files that end in .json)", path)
 	}
 	return nil
@@ -166,7 +167,7 @@ func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path
 
 func (i *importer) directory(ctx context.Context, dir string) error {
 	sum := sha256.New()
-	before := i.summary.Read
+	before := i.summary.Read + i.summary.Broken
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -177,8 +178,11 @@ func (i *importer) directory(ctx context.Context, dir string) error {
 		if d.IsDir() || !strings.HasSuffix(path, ".json") {
 			return nil
 		}
-		if i.files++; i.files > limit.ArchiveFiles {
-			return &limit.Error{What: dir, Bound: limit.ArchiveFiles, Unit: "files"}
+		if i.files++; i.files > i.config.files {
+			return &limit.Error{What: dir, Bound: int64(i.config.files), Unit: "files"}
+		}
+		if kind := d.Type(); !kind.IsRegular() && kind != fs.ModeSymlink {
+			return fmt.Errorf("%s is no file", path) // opening a pipe would wait for ever
 		}
 		handle, err := os.Open(path)
 		if err != nil {
@@ -190,7 +194,7 @@ func (i *importer) directory(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if i.summary.Read == before && i.summary.Broken == 0 {
+	if i.summary.Read+i.summary.Broken == before {
 		return fmt.Errorf("%s holds no OSV record (files that end in .json)", dir)
 	}
 	i.source(filepath.Base(dir)+"/", sum)
@@ -215,10 +219,6 @@ func (i *importer) record(r io.Reader, where string) error {
 		return nil
 	}
 	i.summary.Read++
-	if !record.Withdrawn.IsZero() {
-		i.summary.Withdrawn++
-		return nil
-	}
 	if known, twice := i.records[record.ID]; !twice || record.Modified.After(known.Modified) {
 		i.records[record.ID] = record
 	}
@@ -251,6 +251,10 @@ func (i *importer) write(dir string) error {
 	slices.Sort(ids)
 	for _, id := range ids {
 		record := i.records[id]
+		if !record.Withdrawn.IsZero() {
+			i.summary.Withdrawn++
+			continue
+		}
 		seen := map[string]bool{}
 		counted := map[string]bool{}
 		for _, affected := range record.Affected {
