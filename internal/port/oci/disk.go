@@ -1,18 +1,22 @@
 package oci
 
 import (
+	"archive/tar"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
@@ -22,7 +26,8 @@ type Local struct {
 	// of the manifest that a push of it would have.
 	Digest subject.Digest
 	Index  bool
-	// Images are the image, or the index's images with their platforms.
+	// Images are the image, or the index's images with their platforms; there
+	// is at least one.
 	Images []LocalImage
 }
 
@@ -39,8 +44,9 @@ func IsLayout(dir string) bool {
 	return err == nil
 }
 
-// OpenLayout opens the only image or index of an OCI image layout on disk;
-// layers are read, and checked, when they are needed. With several entries,
+// OpenLayout opens the only image or index of an OCI image layout on disk.
+// Manifests are checked against their digests at once, the configuration and
+// layers when they are read. An index without an image is an error. With several entries,
 // which names one by digest or by its org.opencontainers.image.ref.name.
 func OpenLayout(dir, which string) (Local, error) {
 	d, index, err := layoutEntry(dir, which)
@@ -56,11 +62,7 @@ func OpenLayout(dir, which string) (Local, error) {
 		if err != nil {
 			return Local{}, fmt.Errorf("image layout %s: %w", dir, err)
 		}
-		local, err := single(image)
-		if err == nil && local.Digest != digest {
-			err = fmt.Errorf("image layout %s: the manifest listed as %s hashes to %s", dir, digest, local.Digest)
-		}
-		return local, err
+		return single(image)
 	}
 	child, err := index.ImageIndex(d.Digest)
 	if err != nil {
@@ -70,12 +72,12 @@ func OpenLayout(dir, which string) (Local, error) {
 	if err != nil {
 		return Local{}, fmt.Errorf("image layout %s: %w", dir, err)
 	}
-	if subject.Of(raw) != digest {
-		return Local{}, fmt.Errorf("image layout %s: the index listed as %s hashes to %s", dir, digest, subject.Of(raw))
-	}
 	list, err := platforms(raw)
 	if err != nil {
 		return Local{}, fmt.Errorf("image layout %s: %w", dir, err)
+	}
+	if len(list) == 0 {
+		return Local{}, fmt.Errorf("image layout %s: the index %s lists no image", dir, digest)
 	}
 	local := Local{Digest: digest, Index: true}
 	for _, p := range list {
@@ -93,7 +95,7 @@ func OpenLayout(dir, which string) (Local, error) {
 }
 
 func layoutEntry(dir, which string) (v1.Descriptor, v1.ImageIndex, error) {
-	index, err := layout.ImageIndexFromPath(dir)
+	index, err := layoutRoot(dir)
 	if err != nil {
 		return v1.Descriptor{}, nil, err
 	}
@@ -137,11 +139,69 @@ func single(image v1.Image) (Local, error) {
 // OpenArchive opens the only image of a Docker archive (`docker save`), as a
 // stream over the file.
 func OpenArchive(path string) (Local, error) {
+	err := checkArchive(path)
+	if err != nil {
+		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
+	}
 	image, err := tarball.ImageFromPath(path, nil)
 	if err != nil {
 		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
 	}
-	return single(image)
+	local, err := single(image)
+	if err != nil {
+		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
+	}
+	return local, nil
+}
+
+// checkArchive bounds what go-containerregistry reads whole, or once for each
+// layer: a sparse entry of a few bytes may say that it holds terabytes.
+func checkArchive(path string) error {
+	content, err := archiveFile(path, "manifest.json", limit.Manifest)
+	if err != nil {
+		return err
+	}
+	var images []struct {
+		Config string
+		Layers []string
+	}
+	if err := json.Unmarshal(content, &images); err != nil {
+		return fmt.Errorf("manifest.json cannot be read: %w", err)
+	}
+	if len(images) != 1 {
+		return fmt.Errorf("it holds %d images; one is read", len(images))
+	}
+	if len(images[0].Layers) > limit.Layers {
+		return &limit.Error{What: "the image", Bound: limit.Layers, Unit: "layers"}
+	}
+	_, err = archiveFile(path, images[0].Config, limit.ImageConfig)
+	return err
+}
+
+// archiveFile reads the first entry of a name, as go-containerregistry does.
+func archiveFile(archive, name string, bound int64) ([]byte, error) {
+	file, err := os.Open(archive)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r := tar.NewReader(file)
+	for {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("it has no %q", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if path.Clean(header.Name) != path.Clean(name) {
+			continue
+		}
+		if header.Typeflag != tar.TypeReg {
+			return nil, fmt.Errorf("%q in it is no regular file", name)
+		}
+		return limit.ReadAll(r, name, bound)
+	}
 }
 
 // PushLayout copies the only image or index of an OCI image layout to a

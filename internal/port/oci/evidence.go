@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
@@ -30,13 +32,17 @@ const (
 	parallel          = 8
 )
 
-// descriptor is what evidence needs of an OCI descriptor.
+// descriptor is an OCI descriptor with all of its fields, since lists that
+// others wrote are written again with one more.
 type descriptor struct {
 	MediaType    string            `json:"mediaType"`
 	Size         int64             `json:"size"`
 	Digest       subject.Digest    `json:"digest"`
 	ArtifactType string            `json:"artifactType,omitempty"`
+	URLs         []string          `json:"urls,omitempty"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
+	Data         json.RawMessage   `json:"data,omitempty"`
+	Platform     json.RawMessage   `json:"platform,omitempty"`
 }
 
 // imageManifest is an OCI image manifest.
@@ -52,9 +58,12 @@ type imageManifest struct {
 
 // imageIndex is an OCI image index.
 type imageIndex struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	MediaType     string       `json:"mediaType"`
-	Manifests     []descriptor `json:"manifests"`
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType,omitempty"`
+	Manifests     []descriptor      `json:"manifests"`
+	Subject       *descriptor       `json:"subject,omitempty"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 
 // Evidence lists what is stored about a digest, in both layouts: bundles that
@@ -130,6 +139,9 @@ func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, dig
 
 // referrer reads one bundle; nil is a referrer of another kind.
 func (c *Client) referrer(ctx context.Context, repo name.Repository, d descriptor, total *budget) (*trust.Evidence, error) {
+	if d.Digest.IsZero() {
+		return nil, errors.New("the list of referrers has an entry without a digest")
+	}
 	source := "referrer " + d.Digest.String()
 	fetched, err := c.manifest(ctx, repo, d.Digest.String())
 	if IsNotFound(err) {
@@ -139,11 +151,9 @@ func (c *Client) referrer(ctx context.Context, repo name.Repository, d descripto
 		return nil, err
 	}
 	var m imageManifest
-	if err := json.Unmarshal(fetched.content, &m); err != nil {
-		return nil, nil // an index, or nothing that holds a bundle
-	}
-	isBundle := len(m.Layers) == 1 && strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
-	if !isBundle && !strings.HasPrefix(m.ArtifactType, bundlePrefix) {
+	err = json.Unmarshal(fetched.content, &m) // what it could read is there also with an error
+	isBundle := err == nil && len(m.Layers) == 1 && strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
+	if !isBundle && !strings.HasPrefix(m.ArtifactType, bundlePrefix) && !strings.HasPrefix(d.ArtifactType, bundlePrefix) {
 		return nil, nil
 	}
 	piece := &trust.Evidence{Digest: d.Digest, Source: source, Form: trust.Bundle}
@@ -189,6 +199,9 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	if err != nil {
 		return nil, err
 	}
+	if int64(len(content)) != d.Size {
+		return nil, fmt.Errorf("%s: the registry sent %d bytes instead of %d", what, len(content), d.Size)
+	}
 	if got := subject.Of(content); got != d.Digest {
 		return nil, fmt.Errorf("%s: the registry sent %d bytes with digest %s", what, len(content), got)
 	}
@@ -228,6 +241,9 @@ func (c *Client) index(ctx context.Context, repo name.Repository, tag string) (i
 	var index imageIndex
 	if err := json.Unmarshal(fetched.content, &index); err != nil {
 		return imageIndex{}, subject.Digest{}, fmt.Errorf("the referrers index at %s:%s cannot be read: %w", repo, tag, err)
+	}
+	if index.SchemaVersion != 2 {
+		return imageIndex{}, subject.Digest{}, fmt.Errorf("the referrers index at %s:%s cannot be read: its schemaVersion is %d, not 2", repo, tag, index.SchemaVersion)
 	}
 	if !strings.Contains(fetched.mediaType, "index") && !strings.Contains(fetched.mediaType, "manifest.list") {
 		return imageIndex{}, subject.Digest{}, fmt.Errorf("%s:%s should list referrers and is a %s", repo, tag, fetched.mediaType)
@@ -355,6 +371,12 @@ func (c *Client) attachments(ctx context.Context, repo name.Repository, tag stri
 	var m imageManifest
 	if err := json.Unmarshal(fetched.content, &m); err != nil {
 		return imageManifest{}, subject.Digest{}, fmt.Errorf("%s:%s cannot be read: %w", repo, tag, err)
+	}
+	if m.SchemaVersion != 2 {
+		return imageManifest{}, subject.Digest{}, fmt.Errorf("%s:%s cannot be read: its schemaVersion is %d, not 2", repo, tag, m.SchemaVersion)
+	}
+	if !types.MediaType(fetched.mediaType).IsImage() {
+		return imageManifest{}, subject.Digest{}, fmt.Errorf("%s:%s should hold signatures or attestations and is a %s", repo, tag, fetched.mediaType)
 	}
 	if len(m.Layers) > limit.AttachmentLayers {
 		return imageManifest{}, subject.Digest{}, &limit.Error{What: repo.Name() + ":" + tag, Bound: limit.AttachmentLayers, Unit: "layers"}

@@ -13,8 +13,17 @@
 //
 // Plain HTTP is spoken only to loopback and private addresses and to names
 // under .local and .localhost, as go-containerregistry has it. Credentials go
-// only to the registry that they are for, also after a redirect. Hosts in
-// Config.Embedded are served in process, without a socket.
+// only to the registry that they are for and to the token service that it
+// names, also after a redirect. Hosts in Config.Embedded are served in process,
+// without a socket.
+//
+// Reading the evidence on a digest takes one request for the listing (two
+// where the registry lacks the referrers API), one for each of the two tags,
+// two for each bundle and one for each layer of a tag. Goroutines that attach
+// through one Client lose nothing. Processes lose no referrer where the
+// registry has the API, and no entry of a tag where it knows conditional
+// writes; where it ignores If-Match, as many do, the slower of two writes of a
+// tag wins, and the older entry may be gone.
 package oci
 
 import (
@@ -26,6 +35,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,7 +147,7 @@ func (e *embedded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil {
 		length = n
 	}
-	return &http.Response{Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	return &http.Response{Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: w.sent, Body: reader, ContentLength: length, Request: request}, nil
 }
 
@@ -215,6 +225,9 @@ func parse(reference string) (parsed, error) {
 	if err != nil {
 		return parsed{}, fmt.Errorf("%q is no image reference: %w", reference, err)
 	}
+	if err := checkName(ref.Context()); err != nil {
+		return parsed{}, fmt.Errorf("%q is no image reference: %w", reference, err)
+	}
 	p := parsed{repository: ref.Context()}
 	switch ref := ref.(type) {
 	case name.Digest:
@@ -233,10 +246,25 @@ func parse(reference string) (parsed, error) {
 
 func parseRepository(repository string) (name.Repository, error) {
 	repo, err := name.NewRepository(repository)
+	if err == nil {
+		err = checkName(repo)
+	}
 	if err != nil {
 		return name.Repository{}, fmt.Errorf("%q is no repository: %w", repository, err)
 	}
 	return repo, nil
+}
+
+// repositoryName is the distribution specification's grammar.
+var repositoryName = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+// checkName refuses what go-containerregistry lets through: "team/../other"
+// matches a policy's "team/*", and a registry may take it for "other".
+func checkName(repo name.Repository) error {
+	if !repositoryName.MatchString(repo.RepositoryStr()) {
+		return fmt.Errorf("%q is not a name by the distribution specification", repo.RepositoryStr())
+	}
+	return nil
 }
 
 // manifestTypes are what a manifest request accepts.
@@ -416,7 +444,8 @@ func (c *Client) send(ctx context.Context, repo name.Repository, scope, method, 
 		request.Header.Set(key, value)
 	}
 	if method == http.MethodGet || method == http.MethodHead {
-		authed = transport.NewRetry(authed)
+		authed = transport.NewRetry(authed, transport.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests,
+			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
 	}
 	return (&http.Client{Transport: authed}).Do(request)
 }

@@ -360,6 +360,9 @@ func (r *Registry) putManifest(w http.ResponseWriter, request *http.Request, rep
 	if err := json.Unmarshal(content, &m); err != nil {
 		return fail(http.StatusBadRequest, "MANIFEST_INVALID", "the manifest cannot be read: %v", err)
 	}
+	if m.Subject != nil && m.Subject.Digest.IsZero() {
+		return fail(http.StatusBadRequest, "MANIFEST_INVALID", "the manifest's subject has no digest")
+	}
 	digest := subject.Of(content)
 	named, err := subject.Parse(which)
 	byDigest := err == nil
