@@ -221,7 +221,7 @@ func (c *Client) PushLayout(ctx context.Context, repository, dir string) (Resolv
 		if err != nil {
 			return Resolved{}, err
 		}
-		err = remote.WriteIndex(target, child, c.options(ctx)...)
+		err = remote.WriteIndex(target, child, c.options(ctx, target.Context())...)
 		if err != nil {
 			return Resolved{}, fmt.Errorf("pushing to %s: %w", repository, err)
 		}
@@ -230,7 +230,7 @@ func (c *Client) PushLayout(ctx context.Context, repository, dir string) (Resolv
 		if err != nil {
 			return Resolved{}, err
 		}
-		if err := remote.Write(target, image, c.options(ctx)...); err != nil {
+		if err := remote.Write(target, image, c.options(ctx, target.Context())...); err != nil {
 			return Resolved{}, fmt.Errorf("pushing to %s: %w", repository, err)
 		}
 	}

@@ -344,6 +344,60 @@ func guarded(inner http.Handler, header, challenge string) http.HandlerFunc {
 
 const home = "registry.example.com"
 
+// fixed has the same credentials for every registry.
+type fixed authn.AuthConfig
+
+func (f fixed) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return authn.FromConfig(authn.AuthConfig(f)), nil
+}
+
+// TestRegistryLeadsInside: where a registry sends its reader is not followed
+// to an address of this machine or network, nor away from encryption.
+func TestRegistryLeadsInside(t *testing.T) {
+	h, image := withEvidence(t, registry.Config{})
+	for target, want := range map[string]string{
+		"https://169.254.169.254/latest": "inside", "https://127.0.0.1:2379/": "inside", "https://[::1]/": "inside", "https://10.1.2.3/": "inside",
+		"https://localhost:6443/": "inside", "http://cdn.example.net/": "without encryption",
+	} {
+		w := &world{}
+		for _, host := range []string{"169.254.169.254", "127.0.0.1:2379", "[::1]", "10.1.2.3", "localhost:6443", "cdn.example.net"} {
+			w.add(host, func(http.ResponseWriter, *http.Request) { t.Errorf("%s was asked", host) })
+		}
+		w.add(home, func(response http.ResponseWriter, request *http.Request) {
+			if request.URL.Path == "/v2/" {
+				h.server.ServeHTTP(response, request)
+				return
+			}
+			http.Redirect(response, request, target, http.StatusTemporaryRedirect)
+		})
+		_, err := oci.New(oci.Config{Embedded: w.hosts}).Resolve(t.Context(), home+"/team/app:v1")
+		wantError(t, err, want)
+	}
+
+	// To another host outside it is.
+	w := &world{}
+	w.add("cdn.example.net", h.server.ServeHTTP)
+	w.add(home, func(response http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/v2/" {
+			h.server.ServeHTTP(response, request)
+			return
+		}
+		http.Redirect(response, request, "https://cdn.example.net"+request.URL.Path, http.StatusTemporaryRedirect)
+	})
+	got, err := oci.New(oci.Config{Embedded: w.hosts}).Resolve(t.Context(), home+"/team/app@"+image.String())
+	if err != nil || got.Digest != image {
+		t.Errorf("through another host: %+v, %v", got, err)
+	}
+}
+
+// TestLinkLocalIsNotDialled goes through the default transport, by address.
+func TestLinkLocalIsNotDialled(t *testing.T) {
+	for _, host := range []string{"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"} {
+		_, err := oci.New(oci.Config{}).Resolve(t.Context(), host+"/team/app:v1")
+		wantError(t, err, "link-local")
+	}
+}
+
 func token(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"bearer"}`) }
 
 // TestCredentialsAtHome is what the tests below take away from.
@@ -475,6 +529,19 @@ func TestTokenRealm(t *testing.T) {
 	}
 	if n := strangers.Load(); n != 0 {
 		t.Errorf("a private address was asked %d times", n)
+	}
+
+	// A token service of another domain gets nothing, by whichever way of
+	// logging in.
+	for _, config := range []authn.AuthConfig{{Username: "user", Password: "secret"}, {IdentityToken: "refresh"}} {
+		w := &world{}
+		w.add(home, guarded(http.NotFoundHandler(), "Bearer bearer", `Bearer realm="https://auth.example.net/token"`))
+		w.add("auth.example.net", func(response http.ResponseWriter, request *http.Request) {
+			t.Errorf("auth.example.net was asked %s", request.URL)
+			token(response, request)
+		})
+		_, err := oci.New(oci.Config{Embedded: w.hosts, Keychain: fixed(config)}).Resolve(t.Context(), home+"/team/app:v1")
+		wantError(t, err, "nothing was sent")
 	}
 
 	// A token without end is not read to its end.

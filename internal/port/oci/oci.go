@@ -13,9 +13,10 @@
 //
 // Plain HTTP is spoken only to loopback and private addresses and to names
 // under .local and .localhost, as go-containerregistry has it. Credentials go
-// only to the registry that they are for and to the token service that it
-// names, also after a redirect. Hosts in Config.Embedded are served in process,
-// without a socket.
+// only to the registry that they are for, and to a token service under its own
+// registered domain, also after a redirect. No link-local address is dialled,
+// and a registry outside cannot lead to an address inside or away from
+// encryption. Hosts in Config.Embedded are served in process, without a socket.
 //
 // Reading the evidence on a digest takes one request for the listing (two
 // where the registry lacks the referrers API), one for each of the two tags,
@@ -95,7 +96,7 @@ func New(config Config) *Client {
 func defaultTransport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: refuseLinkLocal}).DialContext,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       30 * time.Second,
@@ -463,7 +464,7 @@ func (c *Client) authenticated(ctx context.Context, repo name.Repository, scope 
 	if err != nil {
 		return nil, fmt.Errorf("credentials for %s: %w", repo.RegistryStr(), err)
 	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(c.transport, c.config.UserAgent), []string{repo.Scope(scope)})
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(c.guarded(repo), c.config.UserAgent), []string{repo.Scope(scope)})
 	if err != nil {
 		return nil, fmt.Errorf("reaching %s: %w", repo.RegistryStr(), err)
 	}
@@ -473,8 +474,13 @@ func (c *Client) authenticated(ctx context.Context, repo name.Repository, scope 
 	return rt, nil
 }
 
-func (c *Client) options(ctx context.Context) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(c.transport),
+// guarded is the transport for what a repository's registry is asked.
+func (c *Client) guarded(repo name.Repository) http.RoundTripper {
+	return &guard{registry: repo.RegistryStr(), scheme: repo.Scheme(), inner: c.transport}
+}
+
+func (c *Client) options(ctx context.Context, repo name.Repository) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(c.guarded(repo)),
 		remote.WithAuthFromKeychain(c.config.Keychain), remote.WithUserAgent(c.config.UserAgent)}
 }
 
@@ -498,7 +504,7 @@ func (c *Client) Image(ctx context.Context, resolved Resolved, platform string) 
 		}
 		digest = resolved.Platforms[i].Digest
 	}
-	image, err := remote.Image(repo.Digest(digest.String()), c.options(ctx)...)
+	image, err := remote.Image(repo.Digest(digest.String()), c.options(ctx, repo)...)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s@%s: %w", repo, digest, err)
 	}
