@@ -286,7 +286,7 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scop
 		}
 	}
 	found := make([][]trust.Evidence, len(digests))
-	group, groupCtx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(oci.Together(ctx))
 	group.SetLimit(parallel)
 	for i, digest := range digests {
 		group.Go(func() (err error) {

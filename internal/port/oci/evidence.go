@@ -3,9 +3,12 @@ package oci
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -79,7 +82,10 @@ func (c *Client) Evidence(ctx context.Context, repository string, digest subject
 		return nil, err
 	}
 	var referrers, signatures, attestations []trust.Evidence
-	total := &budget{}
+	total, shared := ctx.Value(budgetKey{}).(*budget)
+	if !shared {
+		total = &budget{}
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		referrers, err = c.referrerEvidence(gctx, repo, digest, total)
@@ -103,7 +109,16 @@ func (c *Client) Evidence(ctx context.Context, repository string, digest subject
 	return all, nil
 }
 
-// budget counts the bytes of one listing's evidence.
+// Together makes everything that Evidence reads under the returned context
+// count against one bound, limit.EvidenceTotal: one decision may be about many
+// digests.
+func Together(ctx context.Context) context.Context {
+	return context.WithValue(ctx, budgetKey{}, &budget{})
+}
+
+type budgetKey struct{}
+
+// budget counts the bytes of evidence.
 type budget struct{ used atomic.Int64 }
 
 func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, digest subject.Digest, total *budget) ([]trust.Evidence, error) {
@@ -177,12 +192,27 @@ func (c *Client) fill(ctx context.Context, repo name.Repository, layer descripto
 		return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
 	}
 	content, err := c.blob(ctx, repo, layer)
+	var size *sizeError
+	if errors.As(err, &size) {
+		if total.used.Add(size.extra) > limit.EvidenceTotal {
+			return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
+		}
+		piece.Source += " (has another size than its manifest says, not read)"
+		return nil
+	}
 	if IsNotFound(err) {
 		return fmt.Errorf("%s is listed and gone: %w", piece.Source, err)
 	}
 	piece.Content = content
 	return err
 }
+
+// sizeError says that a blob is the right one, and its descriptor has another
+// size; extra is how many bytes were read beyond that.
+type sizeError struct{ extra int64 }
+
+// Error says what is wrong.
+func (*sizeError) Error() string { return "its descriptor has another size" }
 
 // blob reads a blob of a known size and digest.
 func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) ([]byte, error) {
@@ -195,17 +225,32 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	if response.StatusCode != http.StatusOK {
 		return nil, answer(response, what)
 	}
-	content, err := limit.ReadAll(response.Body, what, d.Size)
+	hash := sha256.New()
+	body := io.TeeReader(response.Body, hash)
+	content, err := limit.ReadAll(body, what, d.Size)
+	var over *limit.Error
+	if err != nil && !errors.As(err, &over) {
+		return nil, err
+	}
+	if err == nil && int64(len(content)) == d.Size {
+		if got := subject.Of(content); got != d.Digest {
+			return nil, fmt.Errorf("%s: the registry sent %d bytes with digest %s", what, len(content), got)
+		}
+		return content, nil
+	}
+	// Either the registry sent something else, or it sent the blob, and what
+	// is wrong is the manifest that anybody may have pushed.
+	rest, readErr := io.Copy(io.Discard, io.LimitReader(body, limit.Evidence))
+	if readErr != nil {
+		return nil, fmt.Errorf("%s: %w", what, readErr)
+	}
+	if hex.EncodeToString(hash.Sum(nil)) == d.Digest.Hex() {
+		return nil, &sizeError{extra: rest}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(content)) != d.Size {
-		return nil, fmt.Errorf("%s: the registry sent %d bytes instead of %d", what, len(content), d.Size)
-	}
-	if got := subject.Of(content); got != d.Digest {
-		return nil, fmt.Errorf("%s: the registry sent %d bytes with digest %s", what, len(content), got)
-	}
-	return content, nil
+	return nil, fmt.Errorf("%s: the registry sent %d bytes instead of %d", what, len(content), d.Size)
 }
 
 // fallbackTag is where referrers are listed on registries without the API.

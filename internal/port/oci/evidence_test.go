@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -281,8 +282,8 @@ func TestEvidenceSizes(t *testing.T) {
 		{name: "as it is", size: len(content), asked: true},
 		{name: "larger than evidence may be", size: limit.Evidence + 1, source: "over the bound of 67108864 bytes"},
 		{name: "less than nothing", size: -1, source: "over the bound"},
-		{name: "smaller than the blob", size: len(content) - 1, words: fmt.Sprintf("the bound of %d bytes", len(content)-1), asked: true},
-		{name: "larger than the blob", size: len(content) + 1, words: "sent 15 bytes instead of 16", asked: true},
+		{name: "smaller than the blob", size: len(content) - 1, source: "another size than its manifest says", asked: true},
+		{name: "larger than the blob", size: len(content) + 1, source: "another size than its manifest says", asked: true},
 	} {
 		for _, where := range []string{"referrer", ".sig", ".att"} {
 			t.Run(test.name+" in "+where, func(t *testing.T) {
@@ -330,6 +331,34 @@ func TestEvidenceTotal(t *testing.T) {
 	h.server.Break(ocitest.Fault{Match: "/blobs/", Hang: true})
 	_, err := h.client.Evidence(t.Context(), h.repo, image)
 	wantError(t, err, fmt.Sprintf("all evidence together is larger than the bound of %d bytes", limit.EvidenceTotal))
+}
+
+// TestEvidenceTogether: what many listings of one decision hold has one bound.
+func TestEvidenceTogether(t *testing.T) {
+	h := newHouse(t, registry.Config{})
+	half := limit.EvidenceTotal / limit.Evidence / 2
+	var images []subject.Digest
+	for _, tag := range []string{"v1", "v2", "v3"} {
+		image := h.image(tag)
+		h.put(fallback(image)+".att", ociManifest, signed(slices.Repeat([]string{entry(envelope, limit.Evidence, subject.Of(nil))}, half)...))
+		images = append(images, image)
+	}
+	h.server.Break(ocitest.Fault{Match: "/blobs/", Status: http.StatusNotFound})
+	list := func(ctx context.Context) (errs []string) {
+		for _, image := range images {
+			_, err := h.client.Evidence(ctx, h.repo, image)
+			errs = append(errs, fmt.Sprint(err))
+		}
+		return errs
+	}
+	for _, text := range list(t.Context()) {
+		if !strings.Contains(text, "listed and gone") {
+			t.Errorf("each on its own: %s", text)
+		}
+	}
+	if text := strings.Join(list(oci.Together(t.Context())), "\n"); !strings.Contains(text, "all evidence together is larger than the bound") {
+		t.Errorf("together: %s", text)
+	}
 }
 
 // TestEvidenceOfOtherKinds has what registries, and those who may write to
