@@ -31,6 +31,12 @@ const (
 	// PackageMetadata is the largest METADATA, RECORD, os-release or label
 	// file, in bytes.
 	PackageMetadata = 16 << 20
+	// ImagePackages is what all package metadata of an image may hold
+	// together, in bytes.
+	ImagePackages = 512 << 20
+	// PathName is the longest path of a file in a layer, in bytes: Linux's
+	// PATH_MAX.
+	PathName = 4096
 	// PackageDatabase is the largest dpkg status file, in bytes.
 	PackageDatabase = 256 << 20
 	// Advisory is the largest OSV record, in bytes.

@@ -37,18 +37,20 @@ const maxField = 4 << 10
 const maxPackages = 200_000
 
 // Parse lists the packages whose files are there: state "installed", and the
-// states on the way to it (unpacked, half-configured, triggers-*), since their
-// files are on disk. Removed packages are left out. An entry with files but
-// without a name or a version is an error that gives its line.
+// states on the way to it and away from it (unpacked, half-configured,
+// half-installed, triggers-*), since files of theirs are on disk. Removed
+// packages are left out, and half-installed ones that never had a version. An
+// entry with files but without a name or a version is an error that gives its
+// line, as is a field that stands there twice: dpkg refuses it too.
 func Parse(r io.Reader, where string) ([]Package, error) {
 	reader := bufio.NewReaderSize(limit.Reader(r, where, limit.PackageDatabase), 64<<10)
 	var packages []Package
 	var current Package
 	var status string
-	begun := false
+	begun, seen := false, map[string]bool{}
 	flush := func() error {
-		defer func() { current, status, begun = Package{}, "", false }()
-		if !begun || !present(status) {
+		defer func() { current, status, begun, seen = Package{}, "", false, map[string]bool{} }()
+		if !begun || !present(status) || current.Version == "" && strings.HasSuffix(status, "half-installed") {
 			return nil
 		}
 		if current.Name == "" || current.Version == "" {
@@ -80,8 +82,15 @@ func Parse(r io.Reader, where string) ([]Package, error) {
 				begun, current.Line = true, number
 			}
 			if key, value, found := strings.Cut(line, ":"); found && line[0] != ' ' && line[0] != '\t' {
-				if kept := current.set(strings.ToLower(key), strings.TrimSpace(value), &status); kept && long {
-					return nil, fmt.Errorf("%s:%d: %s is longer than %d bytes", where, number, key, maxField)
+				key = strings.ToLower(key)
+				if kept := current.set(key, strings.TrimSpace(value), &status); kept {
+					if long {
+						return nil, fmt.Errorf("%s:%d: %s is longer than %d bytes", where, number, key, maxField)
+					}
+					if seen[key] {
+						return nil, fmt.Errorf("%s:%d: %s is given twice in one entry; the package database is damaged", where, number, key)
+					}
+					seen[key] = true
 				}
 			}
 		}
@@ -141,7 +150,7 @@ func present(status string) bool {
 	}
 	words := strings.Fields(status)
 	switch words[len(words)-1] {
-	case "not-installed", "config-files", "half-installed":
+	case "not-installed", "config-files":
 		return false
 	}
 	return true

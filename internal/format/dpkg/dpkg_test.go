@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,8 +116,8 @@ func TestParseStates(t *testing.T) {
 		"deinstall ok config-files":        false,
 		"purge ok not-installed":           false,
 		"unknown ok not-installed":         false,
-		"install reinstreq half-installed": false,
-		"install ok half-installed":        false,
+		"install reinstreq half-installed": true,
+		"install ok half-installed":        true,
 	} {
 		got := parse(t, "Package: a\nStatus: "+state+"\nVersion: 1\n\nPackage: b\nStatus: install ok installed\nVersion: 2\n")
 		if want := 1 + map[bool]int{true: 1}[there]; len(got) != want || got[len(got)-1].Name != "b" {
@@ -185,10 +186,24 @@ func TestParseDamaged(t *testing.T) {
 	}
 }
 
+// TestParseTwice: dpkg refuses a field that stands there twice, and so does a
+// reader that must not be told another state than dpkg's.
+func TestParseTwice(t *testing.T) {
+	for _, field := range []string{"Package: b", "Version: 2", "Status: purge ok not-installed", "status: purge ok not-installed"} {
+		text := "Package: a\nStatus: install ok installed\nVersion: 1\n" + field + "\n"
+		if got, err := dpkg.Parse(strings.NewReader(text), "status"); err == nil || !strings.HasPrefix(err.Error(), "status:4: ") || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: %+v, error %v", field, got, err)
+		}
+	}
+	if got := parse(t, "Package: a\nVersion: 1\n\nPackage: b\nVersion: 2\n"); len(got) != 2 {
+		t.Errorf("two entries read as %+v", got)
+	}
+}
+
 func TestParseLongLines(t *testing.T) {
 	const most = 4096 // of a line that is kept, with its end
 	for _, field := range []string{"Package", "Version", "Architecture", "Source", "Status"} {
-		entry := "Package: a\nVersion: 1\n"
+		entry := strings.Join(slices.DeleteFunc([]string{"Package: a\n", "Version: 1\n", "Section: x\n"}, func(line string) bool { return strings.HasPrefix(line, field) })[:2], "")
 		fit := field + ": " + strings.Repeat("x", most-len(field)-3) + "\n"
 		if _, err := dpkg.Parse(strings.NewReader(entry+fit), "status"); err != nil {
 			t.Errorf("%s of %d bytes: %v", field, len(fit), err)

@@ -9,6 +9,7 @@ package pydist
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/hex"
@@ -65,14 +66,14 @@ type Metadata struct {
 // distribution keeps its metadata.
 func IsMetadata(name string) bool {
 	dir, file := path.Split(name)
-	dir = path.Base(strings.TrimSuffix(dir, "/"))
+	dir = strings.ToLower(path.Base(strings.TrimSuffix(dir, "/"))) // importlib takes it in any case
 	switch file {
 	case "METADATA":
 		return strings.HasSuffix(dir, ".dist-info")
 	case "PKG-INFO":
-		return strings.HasSuffix(dir, ".egg-info") || dir == "EGG-INFO"
+		return strings.HasSuffix(dir, ".egg-info") || dir == "egg-info"
 	}
-	return strings.HasSuffix(file, ".egg-info")
+	return strings.HasSuffix(strings.ToLower(file), ".egg-info")
 }
 
 // ParseMetadata reads METADATA or PKG-INFO up to the empty line that ends its
@@ -102,10 +103,10 @@ func ParseMetadata(r io.Reader, where string) (Metadata, error) {
 			value = strings.TrimSpace(value)
 			last = nil
 			switch strings.ToLower(key) {
-			case "name":
-				m.Name = value
+			case "name": // of several the first counts, as for importlib.metadata
+				m.Name = cmp.Or(m.Name, value)
 			case "version":
-				m.Version = value
+				m.Version = cmp.Or(m.Version, value)
 			case "license":
 				license = value
 				last = &license

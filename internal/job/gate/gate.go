@@ -22,7 +22,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -128,23 +127,14 @@ func (g *Gate) Decide(ctx context.Context, question Question) (v verdict.Verdict
 // parse reads a reference without asking anybody. Where it has no digest one
 // stands in that no image has, so that patterns for any digest match.
 func parse(reference string) (policy.Image, error) {
-	ref, err := name.ParseReference(reference)
+	r, err := oci.Parse(reference)
 	if err != nil {
-		return policy.Image{}, fmt.Errorf("%q is no image reference: %w", reference, err)
+		return policy.Image{}, err
 	}
-	image := policy.Image{Registry: ref.Context().RegistryStr(), Repository: ref.Context().RepositoryStr()}
-	digest := "sha256:" + strings.Repeat("0", 64)
-	switch ref := ref.(type) {
-	case name.Tag:
-		image.Tag = ref.TagStr()
-	case name.Digest:
-		digest, image.Pinned = ref.DigestStr(), true
-		base, _, _ := strings.Cut(reference, "@")
-		if tag, err := name.NewTag(base); err == nil && strings.HasSuffix(base, ":"+tag.TagStr()) {
-			image.Tag = tag.TagStr()
-		}
+	image := policy.Image{Registry: r.Registry, Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Pinned: !r.Digest.IsZero()}
+	if !image.Pinned {
+		image.Digest, err = subject.Parse("sha256:" + strings.Repeat("0", 64))
 	}
-	image.Digest, err = subject.Parse(digest)
 	return image, err
 }
 

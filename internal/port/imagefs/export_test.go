@@ -1,7 +1,7 @@
 package imagefs
 
-// WithFiles is the configuration with another bound on the entries of a layer.
-func WithFiles(config Config, files int) Config {
-	config.files = files
-	return config
+// WithBounds is a configuration with other bounds on the entries of an image
+// and on the bytes that are kept of it; 0 is the usual one.
+func WithBounds(files, bytes int64) Config {
+	return Config{files: files, bytes: bytes}
 }

@@ -26,6 +26,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -51,8 +52,9 @@ type Config struct {
 	// Environment is what markers in declared requirements mean; zero is
 	// requirement.DefaultEnvironment.
 	Environment requirement.Environment
-	// files bounds entries over all layers; 0 is limit.ImageFiles.
-	files int
+	// files bounds the entries, and bytes what is kept, over all layers; 0 is
+	// limit.ImageFiles and limit.ImagePackages.
+	files, bytes int64
 }
 
 // parallel is how many layers are read at once.
@@ -80,9 +82,7 @@ func Read(ctx context.Context, image v1.Image, config Config) (component.Invento
 	if config.Environment == (requirement.Environment{}) {
 		config.Environment = requirement.DefaultEnvironment()
 	}
-	if config.files == 0 {
-		config.files = limit.ImageFiles
-	}
+	total := &budget{files: cmp.Or(config.files, limit.ImageFiles), bytes: cmp.Or(config.bytes, limit.ImagePackages)}
 	description, declared, err := describe(image)
 	if err != nil {
 		return component.Inventory{}, finding.Image{}, err
@@ -103,7 +103,7 @@ func Read(ctx context.Context, image v1.Image, config Config) (component.Invento
 	group.SetLimit(parallel)
 	for i, layer := range layers {
 		group.Go(func() (err error) {
-			changes[i], err = readLayer(ctx, layer, description.DiffIDs[i], want, config.files)
+			changes[i], err = readLayer(ctx, layer, description.DiffIDs[i], want, total)
 			if err != nil {
 				err = fmt.Errorf("reading layer %d (%s): %w", i+1, description.DiffIDs[i].Short(), err)
 			}
@@ -195,8 +195,27 @@ func wanted(declared []string) func(name string) int64 {
 	}
 }
 
+// budget is what the layers of an image may still hold.
+type budget struct {
+	mutex        sync.Mutex
+	files, bytes int64
+}
+
+func (b *budget) take(files, bytes int64) error {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.files, b.bytes = b.files-files, b.bytes-bytes
+	switch {
+	case b.files < 0:
+		return &limit.Error{What: "the image", Bound: limit.ImageFiles, Unit: "files"}
+	case b.bytes < 0:
+		return &limit.Error{What: "the package metadata of the image", Bound: limit.ImagePackages, Unit: "bytes"}
+	}
+	return nil
+}
+
 // readLayer streams one layer and keeps what is wanted of it.
-func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want func(string) int64, files int) ([]change, error) {
+func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want func(string) int64, total *budget) ([]change, error) {
 	stream, err := layer.Uncompressed()
 	if err != nil {
 		return nil, err
@@ -206,7 +225,7 @@ func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want 
 	reader := bufio.NewReaderSize(io.TeeReader(&cancelled{ctx, stream}, hash), 1<<20)
 	archive := tar.NewReader(reader)
 	var changes []change
-	for count := 0; ; count++ {
+	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -214,11 +233,14 @@ func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want 
 		if err != nil {
 			return nil, err
 		}
-		if count == files {
-			return nil, &limit.Error{What: "the layer", Bound: int64(files), Unit: "files"}
+		if len(header.Name) > limit.PathName || len(header.Linkname) > limit.PathName {
+			return nil, &limit.Error{What: fmt.Sprintf("the path %.60q…", header.Name), Bound: limit.PathName, Unit: "bytes"}
 		}
 		c, err := read(archive, header, want)
 		if err != nil {
+			return nil, err
+		}
+		if err := total.take(1, int64(len(c.node.content))); err != nil {
 			return nil, err
 		}
 		c.node.layer = diffID
@@ -286,7 +308,7 @@ func read(archive *tar.Reader, header *tar.Header, want func(string) int64) (cha
 		}
 		return change{name: name, node: node{content: content}}, nil
 	case tar.TypeSymlink:
-		if bound == 0 { // it may stand where a directory with wanted files was
+		if bound == 0 && !distribution(name) { // it may stand where a directory with wanted files was
 			return change{name: name, removed: true}, nil
 		}
 		return change{name: name, node: node{link: header.Linkname}}, nil
@@ -299,9 +321,21 @@ func read(archive *tar.Reader, header *tar.Header, want func(string) int64) (cha
 	return change{name: name, removed: true}, nil
 }
 
+// distribution says whether a path is a directory of metadata by its name.
+func distribution(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext == ".dist-info" || ext == ".egg-info"
+}
+
 // unread names the package manager whose database a path is, where this
 // version cannot read it: what is in it must not look tested.
 func unread(name string) string {
+	switch {
+	case strings.HasSuffix(name, "/conda-meta/history") || name == "conda-meta/history":
+		return "conda"
+	case strings.HasSuffix(name, ".egg"):
+		return "a zipped egg"
+	}
 	switch name {
 	case "lib/apk/db/installed", "usr/lib/apk/db/installed":
 		return "apk"
@@ -319,7 +353,7 @@ func replaced(name string) change {
 	case "var", "lib", "dpkg", "status.d", "etc", "usr":
 		return change{name: name, removed: true}
 	}
-	if ext := path.Ext(name); ext == ".dist-info" || ext == ".egg-info" || path.Base(name) == "site-packages" || path.Base(name) == "dist-packages" {
+	if distribution(name) || path.Base(name) == "site-packages" || path.Base(name) == "dist-packages" {
 		return change{name: name, removed: true}
 	}
 	return change{}
@@ -385,12 +419,18 @@ func hidden(name string, gone, emptied map[string]bool) bool {
 	return false
 }
 
-// resolve follows symbolic links to a file's content.
-func resolve(files map[string]node, name string) (node, bool) {
+// packages says whether what lies at a path lists packages.
+func packages(name string) bool {
+	return name == statusFile || strings.HasPrefix(name, statusDir) && !strings.HasSuffix(name, ".md5sums") || pydist.IsMetadata(name) || distribution(name)
+}
+
+// follow gives the path that symbolic links lead to, and whether something is
+// kept there.
+func follow(files map[string]node, name string) (string, bool) {
 	for range 16 {
 		n, ok := files[name]
 		if !ok || n.link == "" {
-			return n, ok
+			return name, ok
 		}
 		if path.IsAbs(n.link) {
 			name = clean(n.link)
@@ -398,7 +438,13 @@ func resolve(files map[string]node, name string) (node, bool) {
 			name = clean(path.Join("/", path.Dir(name), n.link))
 		}
 	}
-	return node{}, false
+	return "", false
+}
+
+// resolve follows symbolic links to a file's content.
+func resolve(files map[string]node, name string) (node, bool) {
+	target, ok := follow(files, name)
+	return files[target], ok
 }
 
 // extract reads the wanted files.
@@ -423,14 +469,18 @@ func extract(files map[string]node, declared []string, environment requirement.E
 		n := files[name]
 		where := component.Location{Path: name, Layer: n.layer}
 		if n.link != "" {
-			// A link to a wanted file is read at its target; a database of
-			// packages that is a link has to lead somewhere.
-			target, ok := resolve(files, name)
-			if name != statusFile {
+			target, ok := follow(files, name)
+			switch {
+			case !packages(name):
 				continue
-			}
-			if n = target; !ok {
-				n.missing = "it is a symbolic link that leads nowhere that is kept"
+			case ok && packages(target): // it is read there
+				continue
+			case distribution(name) && (files[path.Join(target, "METADATA")].content != nil || files[path.Join(target, "PKG-INFO")].content != nil):
+				continue
+			case ok:
+				n = files[target]
+			default:
+				n.missing = "it is a symbolic link that leads nowhere that is read"
 			}
 		}
 		if n.missing != "" {
@@ -446,25 +496,30 @@ func extract(files map[string]node, declared []string, environment requirement.E
 			readMetadata(&inventory, n.content, where)
 		}
 	}
-	noteMissingDatabase(&inventory, files)
+	noteMissingDatabase(&inventory)
 	err := readDeclared(&inventory, files, declared, environment)
 	return inventory, err
 }
 
 // noteMissingDatabase says so where there is a distribution and nothing that
 // lists its packages: they may be there all the same.
-func noteMissingDatabase(inventory *component.Inventory, files map[string]node) {
+func noteMissingDatabase(inventory *component.Inventory) {
 	os := inventory.OperatingSystem
 	if os == nil {
 		return
 	}
-	for name := range files {
-		if name == statusFile || strings.HasPrefix(name, statusDir) || unread(name) != "" {
+	for _, c := range inventory.Components {
+		if c.Ecosystem != pydist.Ecosystem {
 			return
 		}
 	}
+	for _, u := range inventory.Unresolved {
+		if name := u.Text; name == statusFile || strings.HasPrefix(name, statusDir) || unread(name) == "apk" || unread(name) == "rpm" {
+			return // that is said already
+		}
+	}
 	inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: os.Location.Path, Location: os.Location,
-		Reason: fmt.Sprintf("it says that this is %s, and no database lists the packages of the distribution; they were not tested", cmp.Or(os.PrettyName, os.ID))})
+		Reason: fmt.Sprintf("it says that this is %s, and no database lists a package of the distribution; they were not tested", cmp.Or(os.PrettyName, os.ID))})
 }
 
 func readDpkg(inventory *component.Inventory, content []byte, where component.Location) error {

@@ -153,6 +153,14 @@ func TestLayersAreAppliedAsTheSpecificationSays(t *testing.T) {
 		{"a hard link has its target's content", [][]entry{{torch}, {hardlink("opt/torch-2.1.0.dist-info/METADATA", torch.name)}}, []string{"torch 2.1.0", "torch 2.1.0"}},
 		{"a hard link survives its first name", [][]entry{{torch, hardlink("opt/torch-2.1.0.dist-info/METADATA", torch.name)}, {file("usr/.wh.lib", "")}}, []string{"torch 2.1.0"}},
 		{"a hard link to what is not kept is said", [][]entry{{hardlink("opt/torch-2.1.0.dist-info/METADATA", "opt/blob")}}, []string{"? opt/torch-2.1.0.dist-info/METADATA"}},
+		{"a link to metadata that is kept", [][]entry{{torch, symlink("opt/torch-2.1.0.dist-info/METADATA", "/"+torch.name)}}, []string{"torch 2.1.0"}},
+		{"a link to metadata that is not kept is said", [][]entry{{file("opt/x", "Name: torch"), symlink(torch.name, "/opt/x")}}, []string{"? " + torch.name}},
+		{"a linked directory whose target is read", [][]entry{{torch, symlink("opt/torch-2.1.0.dist-info", "/"+site+"torch-2.1.0.dist-info")}}, []string{"torch 2.1.0"}},
+		{"a linked directory whose target is not read is said", [][]entry{{file("opt/x/METADATA", torch.content), symlink(site+"torch-2.1.0.dist-info", "/opt/x")}}, []string{"? " + site + "torch-2.1.0.dist-info"}},
+		{"capital letters", [][]entry{{file(site+"torch-2.1.0.DIST-INFO/METADATA", torch.content)}}, []string{"torch 2.1.0"}},
+		{"the first of two versions counts, as for the interpreter", [][]entry{{file(torch.name, "Name: torch\nVersion: 2.1.0\nVersion: 9\nName: six\n")}}, []string{"torch 2.1.0"}},
+		{"conda is not read, and said", [][]entry{{file("opt/conda/conda-meta/history", "")}}, []string{"? opt/conda/conda-meta/history"}},
+		{"a zipped egg is not read, and said", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}}, []string{"? " + site + "torch-2.1.0-py3.11.egg"}},
 		{"no layers that matter", [][]entry{{file("bin/sh", "x")}}, []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,11 +186,14 @@ func TestDistribution(t *testing.T) {
 		{"os-release is a link, as in Debian", []entry{file("usr/lib/os-release", debian), symlink("etc/os-release", "../usr/lib/os-release"), file(status, bash)}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"os-release only under usr/lib", []entry{file("usr/lib/os-release", debian), file(status, bash)}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"distroless", []entry{file("etc/os-release", debian), file("var/lib/dpkg/status.d/bash", "Package: bash\nArchitecture: amd64\nVersion: 5.2.15-2\n"), file("var/lib/dpkg/status.d/bash.md5sums", "00  bin/sh\n")}, []string{"bash 5.2.15-2"}, "debian 12"},
-		{"an absolute link to the database", []entry{file("etc/os-release", debian), file("var/lib/dpkg/status.d/x", bash), symlink(status, "/var/lib/dpkg/status.d/x")}, []string{"bash 5.2.15-2", "bash 5.2.15-2"}, "debian 12"},
+		{"an absolute link to the database", []entry{file("etc/os-release", debian), file("var/lib/dpkg/status.d/x", bash), symlink(status, "/var/lib/dpkg/status.d/x")}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"a link to a database that is not kept is said", []entry{file("etc/os-release", debian), symlink(status, "/srv/status")}, []string{"? " + status}, "debian 12"},
 		{"a loop of links ends", []entry{symlink("etc/os-release", "../usr/lib/os-release"), symlink("usr/lib/os-release", "../../etc/os-release")}, []string{}, ""},
 		{"apk is not read, and said", []entry{file("lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"? lib/apk/db/installed"}, ""},
 		{"rpm is not read, and said", []entry{file("var/lib/rpm/rpmdb.sqlite", "SQLite format 3\x00")}, []string{"? var/lib/rpm/rpmdb.sqlite"}, ""},
+		{"a link of status.d to what is not kept is said", []entry{file("etc/os-release", debian), file(status, zlib), symlink("var/lib/dpkg/status.d/bash", "/srv/bash")}, []string{"? var/lib/dpkg/status.d/bash", "zlib1g 1:1.2.13-1"}, "debian 12"},
+		{"half-installed", []entry{file("etc/os-release", debian), file(status, strings.Replace(bash, "ok installed", "ok half-installed", 1))}, []string{"bash 5.2.15-2"}, "debian 12"},
+		{"an empty database is said", []entry{file("etc/os-release", debian), file(status, "")}, []string{"? etc/os-release"}, "debian 12"},
 		{"a distribution without its database is said", []entry{file("etc/os-release", debian)}, []string{"? etc/os-release"}, "debian 12"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -325,6 +336,7 @@ func TestFaults(t *testing.T) {
 		{"a broken line", lying{image(t, honest), []v1.Layer{raw{honest, func() io.Reader { return io.MultiReader(bytes.NewReader(content[:512]), failing{}) }}}}, "the line broke"},
 		{"an operating system that cannot be read", image(t, layer(t, file("etc/os-release", "VERSION_ID=\"12"))), "etc/os-release"},
 		{"a package database that cannot be read", image(t, layer(t, file("etc/os-release", debian), file(status, "Package bash\n"))), status},
+		{"a field twice in the package database", image(t, layer(t, file("etc/os-release", debian), file(status, strings.Replace(bash, "Version", "Status: deinstall ok not-installed\nVersion", 1)))), "given twice"},
 		{"metadata larger than its bound", lying{image(t, honest), []v1.Layer{raw{honest, huge(site + "torch-2.1.0.dist-info/METADATA")}}}, fmt.Sprint(limit.PackageMetadata)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -357,15 +369,25 @@ func (zeroes) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestTooManyEntries(t *testing.T) {
-	made := image(t, layer(t, file("a", ""), file("b", ""), installed("torch", "2.1.0")))
-	var bound *limit.Error
-	if _, _, err := imagefs.Read(t.Context(), made, imagefs.WithFiles(imagefs.Config{}, 2)); !errors.As(err, &bound) || bound.Bound != 2 {
-		t.Errorf("error is %v, want that the bound of 2 files was passed", err)
+// The bounds hold over all layers together.
+func TestBounds(t *testing.T) {
+	made := image(t, layer(t, file("a", ""), installed("torch", "2.1.0")), layer(t, file("b", ""), installed("numpy", "1.26.4")))
+	size := int64(len(metadata("torch", "2.1.0")) + len(metadata("numpy", "1.26.4")))
+	for _, config := range []imagefs.Config{imagefs.WithBounds(3, 0), imagefs.WithBounds(0, size-1)} {
+		var bound *limit.Error
+		if _, _, err := imagefs.Read(t.Context(), made, config); !errors.As(err, &bound) {
+			t.Errorf("error is %v, want that a bound was passed", err)
+		}
 	}
-	inventory, _, err := imagefs.Read(t.Context(), made, imagefs.WithFiles(imagefs.Config{}, 3))
-	if err != nil || len(inventory.Components) != 1 {
-		t.Errorf("at the bound: %v, %v", listed(inventory), err)
+	inventory, _, err := imagefs.Read(t.Context(), made, imagefs.WithBounds(4, size))
+	if err != nil || len(inventory.Components) != 2 {
+		t.Errorf("at the bounds: %v, %v", listed(inventory), err)
+	}
+	for _, long := range []entry{file(strings.Repeat("a/", limit.PathName/2)+"b", ""), symlink("a", strings.Repeat("b", limit.PathName+1))} {
+		var bound *limit.Error
+		if _, _, err := imagefs.Read(t.Context(), image(t, layer(t, long)), imagefs.Config{}); !errors.As(err, &bound) || bound.Bound != limit.PathName {
+			t.Errorf("error is %v, want that a path is too long", err)
+		}
 	}
 }
 

@@ -221,19 +221,45 @@ type parsed struct {
 	digest     subject.Digest
 }
 
-func parse(reference string) (parsed, error) {
+// Parse splits a reference without asking anybody: Digest is zero where it has
+// none, and nothing is known of the manifest. Spellings of one host become one:
+// capital letters, the port 443, and Docker Hub's other names.
+func Parse(reference string) (Resolved, error) {
+	p, err := parse(reference)
+	if err != nil {
+		return Resolved{}, err
+	}
+	return Resolved{Reference: reference, Registry: p.repository.RegistryStr(), Repository: p.repository.RepositoryStr(), Tag: p.tag, Digest: p.digest}, nil
+}
+
+// oneSpelling writes the host of a reference as it is compared with policies.
+func oneSpelling(reference string) string {
+	host, rest, found := strings.Cut(reference, "/")
+	if !found || !strings.ContainsAny(host, ".:") && !strings.EqualFold(host, "localhost") {
+		return reference // no host; Docker Hub's
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ":443")
+	switch host {
+	case "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com":
+		host = "docker.io"
+	}
+	return host + "/" + rest
+}
+
+func parse(written string) (parsed, error) {
+	reference := oneSpelling(written)
 	ref, err := name.ParseReference(reference)
 	if err != nil {
-		return parsed{}, fmt.Errorf("%q is no image reference: %w", reference, err)
+		return parsed{}, fmt.Errorf("%q is no image reference: %w", written, err)
 	}
 	if err := checkName(ref.Context()); err != nil {
-		return parsed{}, fmt.Errorf("%q is no image reference: %w", reference, err)
+		return parsed{}, fmt.Errorf("%q is no image reference: %w", written, err)
 	}
 	p := parsed{repository: ref.Context()}
 	switch ref := ref.(type) {
 	case name.Digest:
 		if p.digest, err = subject.Parse(ref.DigestStr()); err != nil {
-			return parsed{}, fmt.Errorf("%q: %w", reference, err)
+			return parsed{}, fmt.Errorf("%q: %w", written, err)
 		}
 		base, _, _ := strings.Cut(reference, "@")
 		if tag, err := name.NewTag(base); err == nil && strings.HasSuffix(base, ":"+tag.TagStr()) {
@@ -246,7 +272,7 @@ func parse(reference string) (parsed, error) {
 }
 
 func parseRepository(repository string) (name.Repository, error) {
-	repo, err := name.NewRepository(repository)
+	repo, err := name.NewRepository(oneSpelling(repository))
 	if err == nil {
 		err = checkName(repo)
 	}

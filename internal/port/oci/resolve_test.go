@@ -237,3 +237,30 @@ func TestImage(t *testing.T) {
 		t.Error("a manifest with other bytes than its digest says went through")
 	}
 }
+
+// TestParseSpellings: however a host is spelled, policies see one name.
+func TestParseSpellings(t *testing.T) {
+	digest := subject.Of(nil)
+	for reference, want := range map[string]string{
+		"registry.example.com/a:v1":           "registry.example.com/a v1",
+		"REGISTRY.Example.com/a:v1":           "registry.example.com/a v1",
+		"registry.example.com:443/a:v1":       "registry.example.com/a v1",
+		"registry.example.com:4430/a:v1":      "registry.example.com:4430/a v1",
+		"registry-1.docker.io/library/a":      "index.docker.io/library/a latest",
+		"docker.io/a":                         "index.docker.io/library/a latest",
+		"a":                                   "index.docker.io/library/a latest",
+		"team/a":                              "index.docker.io/team/a latest",
+		"LOCALHOST:5000/a@" + digest.String(): "localhost:5000/a  " + digest.String(),
+		"[::1]:5000/a:v1@" + digest.String():  "[::1]:5000/a v1 " + digest.String(),
+	} {
+		got, err := oci.Parse(reference)
+		if text := strings.TrimSuffix(got.Name()+" "+got.Tag+" "+got.Digest.String(), " "); err != nil || text != want {
+			t.Errorf("%s: %q, %v; want %q", reference, text, err, want)
+		}
+	}
+	for _, reference := range []string{"", "registry.example.com/", "Team/A", "registry.example.com/team/../a", "registry.example.com/a:v1@sha256:0", "a b"} {
+		if got, err := oci.Parse(reference); err == nil {
+			t.Errorf("%q: %+v, want an error", reference, got)
+		}
+	}
+}
