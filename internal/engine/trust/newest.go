@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -15,12 +16,15 @@ import (
 const skew = 5 * time.Minute
 
 // group is within what newer evidence replaces older.
-type group struct{ family, signer, tool string }
+type group struct {
+	family, signer, tool string
+	about                subject.Digest
+}
 
 // Newest sorts claims about one subject into those that decide, those that
 // newer ones replace, and those that are refused because they are dated after
-// now (by more than five minutes). Per type family, signer and tool the
-// newest decide, all of them where several have the same time; where any of
+// now (by more than five minutes). Per type family, signer, tool and digest
+// (the first of the asked ones that a claim is about) the newest decide, all of them where several have the same time; where any of
 // such a group has no time, all decide. The order of claims is kept.
 //
 // The same thing stored twice, as in a bundle and in cosign's older layout,
@@ -58,7 +62,13 @@ func Newest(claims []Claim, now time.Time) (deciding, superseded, future []Claim
 }
 
 func (c Claim) group() group {
-	return group{predicate.Family(c.predicateType), c.signer, c.tool}
+	// What is known of one platform is not replaced by newer evidence on the
+	// index, which may come from a look at another platform.
+	g := group{family: predicate.Family(c.predicateType), signer: c.signer, tool: c.tool}
+	if len(c.subjects) > 0 {
+		g.about = c.subjects[0]
+	}
+	return g
 }
 
 // content spells out what is claimed and by whom; claims of the same content

@@ -15,6 +15,49 @@ import (
 
 const vulnsType = "https://in-toto.io/attestation/vulns/v0.2"
 
+// TestNewestOfIndexAndPlatform: what is known of one platform is not healed by
+// newer evidence on the index.
+func TestNewestOfIndexAndPlatform(t *testing.T) {
+	ci := newParty(t, "ci")
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	index := subject.Of([]byte("index"))
+	scan := func(source string, age time.Duration, about ...subject.Digest) trust.Claim {
+		e := ci.bundle(t, ci.seal(t, dsse.InToto, statement(t, vulnType, vulnerabilities("a", now.Add(-age).Format(time.RFC3339)), about...)))
+		e.Source = source
+		claim, rejection := trust.Verify(e, []trust.Signer{ci.signer}, []subject.Digest{image, index})
+		if rejection != nil {
+			t.Fatal(rejection)
+		}
+		return claim
+	}
+	for name, test := range map[string]struct {
+		claims   []trust.Claim
+		deciding []string
+	}{
+		"a newer one on the index":    {[]trust.Claim{scan("platform", 2*time.Hour, image), scan("index", time.Hour, index)}, []string{"platform", "index"}},
+		"a newer one on the platform": {[]trust.Claim{scan("platform", time.Hour, image), scan("index", 2*time.Hour, index)}, []string{"platform", "index"}},
+		"both newer":                  {[]trust.Claim{scan("platform old", 2*time.Hour, image), scan("index old", 2*time.Hour, index), scan("platform", time.Hour, image), scan("index", time.Hour, index)}, []string{"platform", "index"}},
+		"one about both":              {[]trust.Claim{scan("platform old", 2*time.Hour, image), scan("both", time.Hour, index, image)}, []string{"both"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deciding, _, _ := trust.Newest(test.claims, now)
+			if diff := cmp.Diff(test.deciding, sources(deciding)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestNewestInYearNought: the oldest time there is, is a time.
+func TestNewestInYearNought(t *testing.T) {
+	ci := newParty(t, "ci")
+	e := ci.bundle(t, ci.seal(t, dsse.InToto, statement(t, vulnType, vulnerabilities("a", "0000-01-01T00:00:00Z"), image)))
+	deciding, superseded, future := trust.Newest([]trust.Claim{accept(t, e, ci.signer)}, time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
+	if len(deciding) != 1 || len(superseded)+len(future) != 0 {
+		t.Errorf("deciding %d, superseded %d, future %d", len(deciding), len(superseded), len(future))
+	}
+}
+
 func TestNewest(t *testing.T) {
 	ci, lab := newParty(t, "ci"), newParty(t, "lab")
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
