@@ -24,13 +24,15 @@ default is the user's cache directory; ASSAY_DB or --db names another.`,
 
 func newDBImport(host *Host) *cobra.Command {
 	var dir, ecosystem, format string
-	var skipBroken bool
+	var skipBroken, shrink bool
 	command := &cobra.Command{
 		Use: "import PATH…", Short: "Import OSV zips, directories or records",
 		Long: `Import reads OSV records from zip files (the all.zip of an OSV export),
 directories and single .json files, and replaces the index of every ecosystem
-that they hold. Give all sources of an ecosystem in one call. Nothing is replaced
-unless everything could be read.`,
+that they hold. Give all sources of an ecosystem in one call, and name it with
+--ecosystem where they hold others in passing. Nothing is replaced unless
+everything could be read, and none by one with less than half of its advisories
+unless --shrink says so.`,
 		Example: "  assay db import PyPI/all.zip Debian/all.zip\n  assay db import all.zip ghsa/ --ecosystem PyPI",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,7 +48,7 @@ unless everything could be read.`,
 				inputs = append(inputs, host.path(arg))
 			}
 			began := host.Now()
-			summary, err := advisorydb.Import(cmd.Context(), target, inputs, advisorydb.Config{Ecosystem: ecosystem, SkipBroken: skipBroken, Now: began})
+			summary, err := advisorydb.Import(cmd.Context(), target, inputs, advisorydb.Config{Ecosystem: ecosystem, SkipBroken: skipBroken, Shrink: shrink, Now: began})
 			if err != nil {
 				return err
 			}
@@ -66,6 +68,7 @@ unless everything could be read.`,
 	command.Flags().StringVar(&dir, "db", "", "directory of the database (default: the user's cache)")
 	command.Flags().StringVar(&ecosystem, "ecosystem", "", "import only this ecosystem, such as PyPI or Debian")
 	command.Flags().BoolVar(&skipBroken, "skip-broken", false, "pass over records that cannot be read, and say so")
+	command.Flags().BoolVar(&shrink, "shrink", false, "let an index lose more than half of its advisories")
 	formatFlag(command, &format, "text", "text", "json")
 	return command
 }

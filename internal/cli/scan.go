@@ -237,7 +237,7 @@ func (p proposal) String() string {
 		text = fmt.Sprintf("%s:%d: %s==%s -> %s==%s", clean(p.Location.Path), p.Location.Line, p.Name, clean(p.From), p.Name, p.To)
 	}
 	if !p.All {
-		text += " (heals some; for the rest no version does)"
+		text += " (heals the most; no one version heals all)"
 	}
 	return text
 }

@@ -99,11 +99,14 @@ func (h *Host) advisories(flag string) (*advisorydb.Database, error) {
 // hintFor says what to do about faults that many users meet.
 func hintFor(err error) string {
 	var missing *advisory.MissingEcosystemError
+	var shrinks *advisorydb.ShrinkError
 	switch {
 	case errors.Is(err, advisorydb.ErrMissing):
 		return "`assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
 	case errors.As(err, &missing):
 		return "OSV publishes one export for each ecosystem; import that of " + missing.Ecosystem
+	case errors.As(err, &shrinks):
+		return "name the ecosystem that is meant with --ecosystem; --shrink imports all the same"
 	}
 	return ""
 }

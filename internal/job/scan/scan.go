@@ -191,7 +191,7 @@ func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement
 			entries = append(entries, name)
 		case pydist.IsMetadata(name):
 			return installed(fsys, name, &inventory)
-		case slices.Contains(unread, path.Base(name)):
+		case slices.Contains(unread, path.Base(name)), strings.HasSuffix(name, ".egg"), strings.HasSuffix(name, "conda-meta/history"):
 			inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: name,
 				Reason: "this kind of file is not read by this version, and what it lists was not tested", Location: component.Location{Path: name}})
 		}

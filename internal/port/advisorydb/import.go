@@ -30,6 +30,10 @@ type Config struct {
 	// SkipBroken passes over records that cannot be read, and counts them;
 	// without it the first one ends the import.
 	SkipBroken bool
+	// Shrink lets an index lose more than half of its advisories. Without it
+	// that is an error: an export of one ecosystem names packages of others in
+	// passing, and would replace all that is known of those.
+	Shrink bool
 	// Now dates the index; it must be set.
 	Now time.Time
 	// archive bounds what the inputs unpack to; 0 is limit.AdvisoryArchive.
@@ -302,6 +306,11 @@ func (i *importer) write(dir string) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if had := records(filepath.Join(dir, fileName(name))); !i.config.Shrink && 2*groups[name].header.Records < had {
+			return &ShrinkError{Ecosystem: name, Had: had, Has: groups[name].header.Records}
+		}
+	}
+	for _, name := range names {
 		slices.Sort(groups[name].header.Releases)
 		header, err := replace(dir, groups[name].header, groups[name].packages)
 		if err != nil {
@@ -310,6 +319,33 @@ func (i *importer) write(dir string) error {
 		i.summary.Ecosystems = append(i.summary.Ecosystems, header)
 	}
 	return nil
+}
+
+// ShrinkError says that an import would replace an index by one with less than
+// half of its advisories. Nothing was replaced.
+type ShrinkError struct {
+	Ecosystem string
+	Had, Has  int
+}
+
+// Error names the ecosystem and both numbers.
+func (e *ShrinkError) Error() string {
+	return fmt.Sprintf("these inputs hold %d advisories of %s, and the database has %d: nothing was imported", e.Has, e.Ecosystem, e.Had)
+}
+
+// records is how many advisories an index file holds; 0 for none that can be
+// read, which may be replaced.
+func records(path string) int {
+	handle, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer handle.Close()
+	f, err := readHead(handle, path)
+	if err != nil {
+		return 0
+	}
+	return f.header.Records
 }
 
 // replace writes a file beside the old one and renames it.

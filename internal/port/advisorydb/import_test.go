@@ -300,6 +300,36 @@ func TestImportOneEcosystem(t *testing.T) {
 	}
 }
 
+// TestImportShrinks: an export that names packages of another ecosystem in
+// passing does not replace what is known of that one.
+func TestImportShrinks(t *testing.T) {
+	dir := t.TempDir()
+	var full []member
+	for i := range 5 {
+		full = append(full, member{fmt.Sprintf("%d.json", i), record(fmt.Sprintf("P-%d", i), 1, "PyPI/x")})
+	}
+	importAll(t, dir, writeZip(t, zip.Deflate, full...))
+	passing := writeZip(t, zip.Deflate, member{"a.json", record("N-1", 1, "npm/y", "PyPI/x")}, member{"b.json", record("N-2", 1, "npm/y", "PyPI/x")}, member{"c.json", record("N-3", 1, "npm/y")})
+	err := refuse(t, dir, advisorydb.Config{Now: now}, "hold 2 advisories of PyPI, and the database has 5: nothing was imported", passing)
+	var shrinks *advisorydb.ShrinkError
+	if !errors.As(err, &shrinks) || shrinks.Ecosystem != "PyPI" || open(t, dir).Covers("npm") {
+		t.Errorf("error %#v", err)
+	}
+	if _, err := advisorydb.Import(t.Context(), dir, []string{passing}, advisorydb.Config{Now: now, Ecosystem: "npm"}); err != nil {
+		t.Error(err)
+	}
+	if got := ids(t, open(t, dir), "PyPI", "x"); len(got) != 5 {
+		t.Errorf("x has %v", got)
+	}
+	importAll(t, dir, writeZip(t, zip.Deflate, full[:3]...)) // more than half
+	if _, err := advisorydb.Import(t.Context(), dir, []string{writeZip(t, zip.Deflate, full[0])}, advisorydb.Config{Now: now, Shrink: true}); err != nil {
+		t.Error(err)
+	}
+	if got := ids(t, open(t, dir), "PyPI", "x"); len(got) != 1 {
+		t.Errorf("x has %v", got)
+	}
+}
+
 // TestTwoWriters: the second one fails, at once and with a reason.
 func TestTwoWriters(t *testing.T) {
 	dir := filled(t)
