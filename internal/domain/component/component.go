@@ -16,8 +16,8 @@ import (
 // Dependency says how an inventory knows of a component.
 type Dependency string
 
-// The two ways to know of a component. Evidence carries the word, so that a
-// policy can demand Installed.
+// The ways to know of a component. Evidence carries the word, so that a policy
+// can demand Installed.
 const (
 	// Installed was found on disk with its own metadata (a dist-info
 	// directory, an entry of the dpkg database).
@@ -25,6 +25,8 @@ const (
 	// Declared is asked for by a file such as requirements.txt; nobody
 	// looked whether it is there.
 	Declared Dependency = "declared"
+	// Packaged lies there as a file to install from: a wheel, an egg.
+	Packaged Dependency = "packaged"
 )
 
 // Component is one package at one version.
@@ -48,6 +50,15 @@ type Component struct {
 	// Licenses are licence texts or SPDX expressions as the package's own
 	// metadata states them.
 	Licenses []string `json:"licenses,omitempty"`
+	// Expression is the SPDX licence expression that Licenses come to; empty
+	// where they could not be read as one.
+	Expression string `json:"expression,omitempty"`
+	// DependsOn are the PURLs of components of the same inventory that this one
+	// needs, sorted; empty where it needs none or nobody wrote it down.
+	DependsOn []string `json:"dependsOn,omitempty"`
+	// Groups are the lockfile's words for dependencies that are not installed
+	// by default ("dev", "test", an extra), sorted; empty for what always is.
+	Groups []string `json:"groups,omitempty"`
 	// Hashes are the digests that a lockfile pins the package's files to.
 	Hashes []subject.Digest `json:"hashes,omitempty"`
 	// Locations are where it was found, in order; at least one.

@@ -103,6 +103,8 @@ type Finding struct {
 	Ratings  []Severity `json:"ratings,omitempty"`
 	// Component is what is affected, as it was found.
 	Component component.Component `json:"component"`
+	// Threat is what is known of attacks that use it.
+	Threat Threat `json:"threat,omitzero"`
 	// Fixed is the smallest version that heals this finding, "" where none
 	// is known.
 	Fixed string `json:"fixed,omitempty"`
@@ -112,6 +114,53 @@ type Finding struct {
 	// Published and Modified are the advisory's own dates, UTC.
 	Published time.Time `json:"published,omitzero"`
 	Modified  time.Time `json:"modified,omitzero"`
+}
+
+// Threat is what is known of attacks on a vulnerability. The zero value says
+// that nothing is known, and not that there are none.
+type Threat struct {
+	// Exploited is its entry in CISA's catalogue of known exploited
+	// vulnerabilities, nil where it has none.
+	Exploited *Exploited `json:"exploited,omitempty"`
+	// EPSS is FIRST's estimate, nil where there is none.
+	EPSS *EPSS `json:"epss,omitempty"`
+}
+
+// Exploited is an entry of CISA's catalogue
+// (https://www.cisa.gov/known-exploited-vulnerabilities-catalog).
+type Exploited struct {
+	// Added and Due are days, UTC; Due is when US agencies must have acted.
+	Added time.Time `json:"added,omitzero"`
+	Due   time.Time `json:"due,omitzero"`
+	// Ransomware says that campaigns are known to have used it.
+	Ransomware bool `json:"ransomware,omitempty"`
+}
+
+// EPSS is the exploit prediction score of one day
+// (https://www.first.org/epss/).
+type EPSS struct {
+	// Probability that it is exploited within 30 days, and its Percentile
+	// among all scored vulnerabilities, both 0 to 1.
+	Probability float64 `json:"probability"`
+	Percentile  float64 `json:"percentile"`
+	// Date is the day that was scored, UTC.
+	Date time.Time `json:"date"`
+}
+
+// Suppressed is a finding that a statement about this product (VEX) or an
+// ignore file takes out of what counts. It is reported all the same.
+type Suppressed struct {
+	Finding Finding `json:"finding"`
+	// Status is "not_affected", "fixed" or "ignored"; Justification is VEX's
+	// word for why, Statement the author's sentence; either may be empty.
+	Status        string `json:"status"`
+	Justification string `json:"justification,omitempty"`
+	Statement     string `json:"statement,omitempty"`
+	// By names who said so, where the document does; Source is the document.
+	By     string             `json:"by,omitempty"`
+	Source component.Location `json:"source"`
+	// Until is when it ends, UTC; zero for never.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Database says which advisories a scan was matched against.
@@ -152,7 +201,9 @@ type Report struct {
 	// worst first, then by package and id.
 	Inventory component.Inventory `json:"inventory"`
 	Findings  []Finding           `json:"findings"`
-	Database  Database            `json:"database"`
+	// Suppressed are the findings that do not count, in the same order.
+	Suppressed []Suppressed `json:"suppressed,omitempty"`
+	Database   Database     `json:"database"`
 	// Started and Finished are the scan's own clock, UTC.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -173,6 +224,10 @@ type Image struct {
 	ConfigDigest subject.Digest `json:"configDigest"`
 	// DiffIDs are the uncompressed layer digests, base layer first.
 	DiffIDs []subject.Digest `json:"diffIDs"`
+	// BaseLayers is how many of the first layers come from the base image, 0
+	// where that is not known; Base says in words how it is known.
+	BaseLayers int    `json:"baseLayers,omitempty"`
+	Base       string `json:"base,omitempty"`
 	// Platform is "linux/amd64" and the like.
 	Platform string `json:"platform"`
 	// Created is what the image's configuration says; zero where it does not.

@@ -1,6 +1,7 @@
 // Package requirement reads requirements files as pip reads them.
 //
-// Entry point is [Read]. What is pinned to one version becomes a component;
+// Entry points are [Read], and for requirements that stand in other files
+// [Resolve] and [Holds]. What is pinned to one version becomes a component;
 // everything else (a range, a URL, a local path, a line that cannot be parsed)
 // becomes an unresolved record with the reason, and never a guess: the bound
 // of ">=2.0" is not a version. It follows pip's "Requirements File Format" and
@@ -67,6 +68,47 @@ func Read(fsys fs.FS, name string, environment Environment) (Result, error) {
 	}
 	r.resolve()
 	return r.result, nil
+}
+
+// Line is one requirement that stands in another kind of file, as a line of a
+// requirements file would: in pyproject.toml, in a conda environment, in a
+// notebook.
+type Line struct {
+	Text     string
+	Location component.Location
+}
+
+// Resolve reads lines of another kind of file. Files that they include by -r
+// and -c are read below fsys, relative to the place of the line; with a nil
+// fsys they are unresolved. Errors and results are as Read has them, without
+// the file of the lines among the sources.
+func Resolve(fsys fs.FS, lines []Line, environment Environment) (Result, error) {
+	r := &reader{fsys: fsys, environment: environment, read: map[string]bool{}, constraints: map[string][]wanted{}}
+	for _, line := range lines {
+		text := strings.TrimSpace(line.Text)
+		if text == "" {
+			continue
+		}
+		if err := r.line(line.Location.Path, physical{text, line.Location.Line}, false); err != nil {
+			return Result{}, err
+		}
+	}
+	r.resolve()
+	return r.result, nil
+}
+
+// Holds says whether a marker (PEP 508) holds in an environment. A marker that
+// cannot be read or evaluated is an error.
+func Holds(text string, environment Environment) (bool, error) {
+	m, err := parseMarker(strings.TrimSpace(text))
+	if err != nil {
+		return false, fmt.Errorf("marker %q: %w", text, err)
+	}
+	holds, err := m.evaluate(environment)
+	if err != nil {
+		return false, fmt.Errorf("marker %q: %w", text, err)
+	}
+	return holds, nil
 }
 
 // wanted is one requirement that was understood.
@@ -272,6 +314,10 @@ func (r *reader) option(file string, line physical, constraint bool, unresolved 
 	case "-r", "--requirement", "-c", "--constraint":
 		if value == "" {
 			unresolved("", flag+" names no file")
+			return nil
+		}
+		if r.fsys == nil {
+			unresolved("", "what it includes is not read here")
 			return nil
 		}
 		if strings.Contains(value, "://") {

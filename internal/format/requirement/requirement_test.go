@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 )
@@ -183,4 +184,47 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestResolve(t *testing.T) {
+	at := func(line int) component.Location { return component.Location{Path: "env/environment.yml", Line: line} }
+	fsys := fstest.MapFS{"env/more.txt": {Data: []byte("six==1.16.0\n")}}
+	lines := []requirement.Line{
+		{Text: "torch==2.1.0", Location: at(3)}, {Text: " numpy>=1 ", Location: at(4)}, {Text: "-r more.txt", Location: at(5)},
+		{Text: "pywin32==1; sys_platform=='win32'", Location: at(6)}, {Text: "", Location: at(7)},
+	}
+	result, err := requirement.Resolve(fsys, lines, requirement.DefaultEnvironment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range result.Components {
+		got = append(got, fmt.Sprintf("%s %s %s:%d", c.Name, c.Version, c.Locations[0].Path, c.Locations[0].Line))
+	}
+	if diff := cmp.Diff([]string{"torch 2.1.0 env/environment.yml:3", "six 1.16.0 env/more.txt:1"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if len(result.Unresolved) != 1 || result.Unresolved[0].Name != "numpy" || result.Unresolved[0].Location.Line != 4 || len(result.Excluded) != 1 {
+		t.Errorf("unresolved %+v, excluded %+v", result.Unresolved, result.Excluded)
+	}
+	if _, err := requirement.Resolve(fsys, []requirement.Line{{Text: "-r gone.txt", Location: at(9)}}, requirement.DefaultEnvironment()); err == nil || !strings.Contains(err.Error(), "env/environment.yml:9") {
+		t.Errorf("an included file that is not there: %v", err)
+	}
+	result, err = requirement.Resolve(nil, []requirement.Line{{Text: "-r more.txt", Location: at(5)}}, requirement.DefaultEnvironment())
+	if err != nil || len(result.Unresolved) != 1 {
+		t.Errorf("without files: %+v, %v", result, err)
+	}
+}
+
+func TestHolds(t *testing.T) {
+	for text, want := range map[string]bool{"sys_platform == 'linux'": true, "python_version < '3'": false, " os_name=='posix' and extra != 'x'": true} {
+		if got, err := requirement.Holds(text, requirement.DefaultEnvironment()); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "sys_platform", "os == 'x'", "'a' == 'a'", "python_version ~= 'x'"} {
+		if got, err := requirement.Holds(text, requirement.DefaultEnvironment()); err == nil {
+			t.Errorf("%s holds is %v, want an error", text, got)
+		}
+	}
 }
