@@ -56,8 +56,10 @@ interop: gcc peers
 peers:
 	./.ci/peers $(PEERS)
 
-bench: assay peers
-	ASSAY_PEERS=$(PEERS) $(GO) run ./bench
+# BENCH_FLAGS: -suite scan, -runs 5, -osv all.zip
+bench: assay
+	./.ci/peers $(PEERS) bench
+	ASSAY_PEERS=$(PEERS) $(GO) run ./bench $(BENCH_FLAGS)
 
 clean:
 	rm -f assay

@@ -76,6 +76,9 @@ const (
 	RequirementIncludes = 256
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
+	// ArchiveEntries is how many entries a Docker archive may have: a few for
+	// each layer.
+	ArchiveEntries = 65_536
 	// ArchiveFiles is how many files an OSV archive or a wheel may hold.
 	ArchiveFiles = 4_000_000
 	// Manifests is how many documents one Kubernetes manifest file may hold.

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -24,6 +26,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/imagefs"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 )
 
 func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
@@ -213,6 +216,50 @@ func TestImage(t *testing.T) {
 		t.Errorf("unresolved are %+v", report.Inventory.Unresolved)
 	}
 }
+
+// TestArchiveIsHeldToItsConfiguration: a Docker archive has no digests but the
+// diff IDs in its configuration, and a layer that is another is no layer.
+func TestArchiveIsHeldToItsConfiguration(t *testing.T) {
+	img := image(t, nil, map[string]string{"usr/lib/python3/dist-packages/six-1.16.dist-info/METADATA": "Name: six\nVersion: 1.16\n"})
+	path := filepath.Join(t.TempDir(), "saved.tar")
+	tag, err := name.NewTag("example.com/app:one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tarball.WriteToFile(path, tag, img); err != nil {
+		t.Fatal(err)
+	}
+	read := func() error {
+		local, err := oci.OpenArchive(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = scanner(t).Image(context.Background(), local.Images[0].Image, path, local.Digest)
+		return err
+	}
+	if err := read(); err != nil {
+		t.Error(err)
+	}
+	other := image(t, nil, map[string]string{"usr/lib/python3/dist-packages/six-1.16.dist-info/METADATA": "Name: six\nVersion: 1.17\n"})
+	config, err := img.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tarball.WriteToFile(path, tag, &configured{other, config}); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); err == nil || !strings.Contains(err.Error(), "the image's configuration says") {
+		t.Errorf("a layer of another image: %v", err)
+	}
+}
+
+// configured is an image with the configuration of another.
+type configured struct {
+	v1.Image
+	config []byte
+}
+
+func (c *configured) RawConfigFile() ([]byte, error) { return c.config, nil }
 
 // strict covers only PyPI, and is no sample.
 type strict struct{ *advisorydb.Database }

@@ -1,29 +1,23 @@
 package oci
 
 import (
-	"archive/tar"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
 // Local is an image or an index that lies on disk.
 type Local struct {
 	// Digest is the manifest's; for a Docker archive, which has none, that
-	// of the manifest that a push of it would have.
+	// of a manifest that describes its layers as they lie there.
 	Digest subject.Digest
 	Index  bool
 	// Images are the image, or the index's images with their platforms; there
@@ -134,74 +128,6 @@ func single(image v1.Image) (Local, error) {
 		local.Platform = config.Platform().String()
 	}
 	return Local{Digest: digest, Images: []LocalImage{local}}, nil
-}
-
-// OpenArchive opens the only image of a Docker archive (`docker save`), as a
-// stream over the file.
-func OpenArchive(path string) (Local, error) {
-	err := checkArchive(path)
-	if err != nil {
-		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
-	}
-	image, err := tarball.ImageFromPath(path, nil)
-	if err != nil {
-		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
-	}
-	local, err := single(image)
-	if err != nil {
-		return Local{}, fmt.Errorf("docker archive %s: %w", path, err)
-	}
-	return local, nil
-}
-
-// checkArchive bounds what go-containerregistry reads whole, or once for each
-// layer: a sparse entry of a few bytes may say that it holds terabytes.
-func checkArchive(path string) error {
-	content, err := archiveFile(path, "manifest.json", limit.Manifest)
-	if err != nil {
-		return err
-	}
-	var images []struct {
-		Config string
-		Layers []string
-	}
-	if err := json.Unmarshal(content, &images); err != nil {
-		return fmt.Errorf("manifest.json cannot be read: %w", err)
-	}
-	if len(images) != 1 {
-		return fmt.Errorf("it holds %d images; one is read", len(images))
-	}
-	if len(images[0].Layers) > limit.Layers {
-		return &limit.Error{What: "the image", Bound: limit.Layers, Unit: "layers"}
-	}
-	_, err = archiveFile(path, images[0].Config, limit.ImageConfig)
-	return err
-}
-
-// archiveFile reads the first entry of a name, as go-containerregistry does.
-func archiveFile(archive, name string, bound int64) ([]byte, error) {
-	file, err := os.Open(archive)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	r := tar.NewReader(file)
-	for {
-		header, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("it has no %q", name)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if path.Clean(header.Name) != path.Clean(name) {
-			continue
-		}
-		if header.Typeflag != tar.TypeReg {
-			return nil, fmt.Errorf("%q in it is no regular file", name)
-		}
-		return limit.ReadAll(r, name, bound)
-	}
 }
 
 // PushLayout copies the only image or index of an OCI image layout to a
