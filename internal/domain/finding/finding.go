@@ -1,11 +1,14 @@
 // Package finding holds what is wrong with a component, and the report of one
 // scan.
 //
-// Entry points are [Finding], [Severity] and [Report]. A severity always says
-// who gave it; UNKNOWN is a class of its own and never reads as "low".
+// Entry points are [Finding], [Severity] and [Report]; [Urgency] orders findings
+// by what to do first, and [Threshold] says which are too much. A severity
+// always says who gave it; UNKNOWN is a class of its own and never reads as
+// "low".
 package finding
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -203,7 +206,10 @@ type Report struct {
 	Findings  []Finding           `json:"findings"`
 	// Suppressed are the findings that do not count, in the same order.
 	Suppressed []Suppressed `json:"suppressed,omitempty"`
-	Database   Database     `json:"database"`
+	// Upgrades are the versions that heal the components of Findings, in the
+	// order of Findings, one for each component; what no version heals has none.
+	Upgrades []Upgrade `json:"upgrades,omitempty"`
+	Database Database  `json:"database"`
 	// Started and Finished are the scan's own clock, UTC.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -234,4 +240,8 @@ type Image struct {
 	Created time.Time `json:"created,omitzero"`
 	// Labels are the configuration's labels.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Layers are what the manifest says of the layers, base layer first; nil
+	// where it was not looked at. Config is the configuration, as it is stored.
+	Layers []Layer         `json:"layers,omitempty"`
+	Config json.RawMessage `json:"config,omitempty"`
 }
