@@ -24,13 +24,31 @@ import (
 
 // Step is one thing to do.
 type Step struct {
-	// Place is where: a directory, an environment, "the image's own layers",
-	// "the base image", or "" where Edits say it themselves.
+	// Place is where a Command belongs: an environment, or "the image's own
+	// layers"; "" where the step says it itself.
 	Place string
 	// Command does it; "" where only Edits do.
 	Command string
 	// Edits are changes by hand, and Notes what else to know; one line each.
 	Edits, Notes []string
+}
+
+// Lines is the step for people: the place, the command or the edits below it,
+// then the notes. Edits and notes begin with "- ", so that none of them begins
+// with text from outside.
+func (s Step) Lines() []string {
+	var lines []string
+	indent := ""
+	if s.Place != "" {
+		lines, indent = append(lines, "in "+s.Place+":"), "  "
+	}
+	if s.Command != "" {
+		lines = append(lines, indent+s.Command)
+	}
+	for _, text := range slices.Concat(s.Edits, s.Notes) {
+		lines = append(lines, indent+"- "+text)
+	}
+	return lines
 }
 
 // Steps is what heals the findings of a report, in the order of its Upgrades:
@@ -228,9 +246,9 @@ var (
 )
 
 func (t *task) step() Step {
-	s := Step{Place: t.place, Edits: t.edits}
-	if s.Place == "." {
-		s.Place = ""
+	s := Step{Edits: t.edits}
+	if (t.tool == pip || t.tool == conda || t.image != nil) && t.place != "." {
+		s.Place = t.place
 	}
 	var words []string
 	for _, u := range t.upgrades {
@@ -282,7 +300,7 @@ func (t *task) baseStep() Step {
 	if t.image.Base != "" {
 		name += " (" + t.image.Base + ")"
 	}
-	return Step{Place: "the base image", Edits: []string{fmt.Sprintf("update %s, which brings %s", name, some(names, 8))}}
+	return Step{Edits: []string{fmt.Sprintf("update %s, which brings %s", name, some(names, 8))}}
 }
 
 // word is a package as an argument of the tool.

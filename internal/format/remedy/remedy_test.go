@@ -40,9 +40,9 @@ func TestSteps(t *testing.T) {
 			upgrade("pypi", "pyarrow", "13.0.0", "14.0.1", component.Declared, at("uv.lock", 50), at("Pipfile.lock", 0), at("-x/pdm.lock", 0), at("pylock.dev.toml", 3)),
 		}, []remedy.Step{
 			{Command: "uv lock --upgrade-package 'pyarrow==14.0.1' --upgrade-package 'torch==2.2.0'"},
-			{Place: "my app", Command: "cd 'my app' && poetry update torch", Notes: []string{"pyproject.toml must allow torch>=2.2.0"}},
+			{Command: "cd 'my app' && poetry update torch", Notes: []string{"pyproject.toml must allow torch>=2.2.0"}},
 			{Command: "pipenv upgrade 'pyarrow==14.0.1'"},
-			{Place: "-x", Command: "cd './-x' && pdm update pyarrow", Notes: []string{"pyproject.toml must allow pyarrow>=14.0.1"}},
+			{Command: "cd './-x' && pdm update pyarrow", Notes: []string{"pyproject.toml must allow pyarrow>=14.0.1"}},
 			{Edits: []string{"pylock.dev.toml:3: pyarrow 13.0.0 -> 14.0.1; lock it again with the tool that wrote it"}},
 		}},
 		"installed": {[]finding.Upgrade{
@@ -81,7 +81,7 @@ func TestBaseImage(t *testing.T) {
 	report := finding.Report{Image: &finding.Image{DiffIDs: []subject.Digest{low, own}, BaseLayers: 1, Base: "python:3.12-slim, by label"},
 		Upgrades: []finding.Upgrade{in("libssl3", low), in("curl", own), in("zlib1g", low)}}
 	want := []remedy.Step{
-		{Place: "the base image", Edits: []string{"update the base image (python:3.12-slim, by label), which brings libssl3, zlib1g"}},
+		{Edits: []string{"update the base image (python:3.12-slim, by label), which brings libssl3, zlib1g"}},
 		{Place: "the image's own layers", Command: "apt-get install --only-upgrade curl"},
 	}
 	if diff := cmp.Diff(want, remedy.Steps(report)); diff != "" {
@@ -129,5 +129,15 @@ func TestHostileNames(t *testing.T) {
 		if want := dir; err != nil || strings.TrimPrefix(string(output), "./") != want {
 			t.Errorf("a shell reads %q as %q (%v)", word, output, err)
 		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	got := remedy.Step{Place: "venv", Command: "pip install 'a==2'", Edits: []string{"x"}, Notes: []string{"y"}}.Lines()
+	if want := []string{"in venv:", "  pip install 'a==2'", "  - x", "  - y"}; !cmp.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if got := (remedy.Step{Edits: []string{"::error::x"}}).Lines(); !cmp.Equal(got, []string{"- ::error::x"}) {
+		t.Errorf("got %q", got)
 	}
 }
