@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 )
 
@@ -23,7 +25,8 @@ type scanFlags struct {
 	db, format, output, platform string
 	severity, failOn             []string
 	exitCode                     int
-	exitCodeSet, ignoreUnfixed   bool
+	exitCodeSet, failOnSet       bool
+	ignoreUnfixed                bool
 }
 
 func newScan(host *Host) *cobra.Command {
@@ -33,18 +36,25 @@ func newScan(host *Host) *cobra.Command {
 		Long: `Scan finds the packages of a target and the advisories that affect them. The
 target is ` + targetHelp + `.
 
-It ends with exit code 1 if a finding is at or above --fail-on. With --severity
-only these severities are shown, and any of them counts. --exit-code changes the
-code; 0 reports and passes. A missing or damaged advisory database, and a target
-without any package, is a fault (exit code 3) and never "no vulnerabilities".
-What cannot be put down to one version is listed as not tested.`,
+It ends with exit code 1 if a finding is at or above --fail-on: "high" stands for
+high and critical, "unknown" counts only where it is named, "none" never fails.
+--severity and --ignore-unfixed leave findings out; --severity or --exit-code
+without --fail-on makes any finding that is shown count, as in Trivy. --exit-code
+changes the code; 0 reports and passes. A missing or damaged advisory database,
+and a target without any package, is a fault (exit code 3) and never "no
+vulnerabilities". What cannot be put down to one version is listed as not tested.
+
+-o json is Trivy's format. -o github marks lines of a pull request, and appends
+-o markdown to $GITHUB_STEP_SUMMARY. -o cosign-vuln and -o vulns are predicates
+for ` + "`assay attest` or `cosign attest`" + `.`,
 		Example: `  assay scan . --db sample
   assay scan requirements.txt -o json
   assay scan registry.example.com/app:1.0 --severity CRITICAL,HIGH --exit-code 0
-  assay scan oci:build/image -o sarif --output results.sarif`,
+  assay scan oci:build/image -o sarif --output results.sarif
+  assay scan . --fail-on medium,unknown --ignore-unfixed`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			flags.exitCodeSet = cmd.Flags().Changed("exit-code")
+			flags.exitCodeSet, flags.failOnSet = cmd.Flags().Changed("exit-code"), cmd.Flags().Changed("fail-on")
 			return runScan(cmd.Context(), host, args[0], flags)
 		},
 	}
@@ -53,26 +63,38 @@ What cannot be put down to one version is listed as not tested.`,
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
 	command.Flags().StringVar(&flags.platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
-	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"critical", "high"}, "severities that end with exit code 1")
+	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
 	command.Flags().BoolVar(&flags.ignoreUnfixed, "ignore-unfixed", false, "leave out what no version heals")
 	return command
 }
 
+// check refuses flags that contradict each other before anything is read.
+func (f scanFlags) check() error {
+	if err := oneOf("-o", f.format, scanFormats...); err != nil {
+		return err
+	}
+	if f.exitCode < 0 || f.exitCode > 255 {
+		return usage("--exit-code %d: want 0 to 255", f.exitCode)
+	}
+	if isPredicate(f.format) && (len(f.severity) > 0 || f.ignoreUnfixed) {
+		return usage("-o %s: --severity and --ignore-unfixed leave findings out, and evidence holds all of them", f.format).
+			withHint("leave it to the policy what counts")
+	}
+	return nil
+}
+
 func runScan(ctx context.Context, host *Host, name string, flags scanFlags) error {
-	if err := oneOf("-o", flags.format, scanFormats...); err != nil {
+	if err := flags.check(); err != nil {
 		return err
 	}
 	shown, err := levels("--severity", flags.severity)
 	if err != nil {
 		return err
 	}
-	failing, err := levels("--fail-on", flags.failOn)
+	threshold, err := finding.ParseThreshold(flags.failOn)
 	if err != nil {
-		return err
-	}
-	if flags.exitCode < 0 || flags.exitCode > 255 {
-		return usage("--exit-code %d: want 0 to 255", flags.exitCode)
+		return usage("--fail-on: %v", err)
 	}
 	db, err := host.advisories(flags.db)
 	if err != nil {
@@ -83,6 +105,8 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err != nil {
 		return err
 	}
+	done := host.busy("scanning " + name)
+	defer done()
 	target, err := host.open(ctx, name, flags.platform)
 	if err != nil {
 		return err
@@ -92,26 +116,64 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err != nil {
 		return err
 	}
+	all := len(report.Findings)
 	report.Findings = filter(report.Findings, shown, flags.ignoreUnfixed)
+	if report.Upgrades, err = advisory.Upgrades(ctx, report.Findings, db); err != nil {
+		return err
+	}
+	done()
+	v := view{Report: report, root: host.root(target), hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags), threshold: threshold}
 	if err := host.write(flags.output, func(w io.Writer) error {
-		return host.report(ctx, w, flags.format, report, db)
+		return host.to(flags.output).report(w, flags.format, v)
 	}); err != nil {
 		return err
+	}
+	if flags.format == "github" {
+		host.stepSummary(v)
 	}
 	if flags.format != "table" && report.Database.Sample {
 		host.warn("matched against the built-in sample of %d advisories, which knows a handful of packages", report.Database.Records)
 	}
-	counts := len(report.Findings) > 0
-	if len(flags.severity) == 0 && !flags.exitCodeSet {
-		counts = slices.ContainsFunc(report.Findings, func(f finding.Finding) bool { return slices.Contains(failing, f.Severity.Level) })
-	}
-	if !counts || flags.exitCode == 0 {
+	switch {
+	case v.counted == 0 || flags.exitCode == 0:
 		return nil
-	}
-	if flags.exitCode == exitDenied {
+	case flags.exitCode == exitDenied:
 		return &deniedError{}
 	}
 	return &exitError{flags.exitCode}
+}
+
+// counted is how many findings end with the exit code: those at or above
+// --fail-on, or every one that is shown where only --severity or --exit-code
+// says what is wanted.
+func counted(findings []finding.Finding, threshold finding.Threshold, flags scanFlags) int {
+	if !flags.failOnSet && (len(flags.severity) > 0 || flags.exitCodeSet) {
+		return len(findings)
+	}
+	n := 0
+	for _, f := range findings {
+		if threshold.Reached(f.Severity.Level) {
+			n++
+		}
+	}
+	return n
+}
+
+// root is a scanned directory seen from the working directory, for outputs
+// that other tools resolve there; "" where it is the same, or elsewhere.
+func (h *Host) root(t target) string {
+	if t.files == nil {
+		return ""
+	}
+	dir := h.path(t.name)
+	if t.file != "" {
+		dir = filepath.Dir(dir)
+	}
+	relative, err := filepath.Rel(h.Dir, dir)
+	if err != nil || !filepath.IsLocal(relative) || relative == "." {
+		return ""
+	}
+	return filepath.ToSlash(relative)
 }
 
 func scanTarget(ctx context.Context, scanner *scan.Scanner, t target) (finding.Report, error) {

@@ -10,7 +10,6 @@ package finding
 import (
 	"encoding/json"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -197,9 +196,6 @@ type Report struct {
 	// Target is what the user named; Kind is how it was read.
 	Target string     `json:"target"`
 	Kind   TargetKind `json:"kind"`
-	// Root is the scanned directory seen from the working directory, with
-	// slashes; "" where they are the same, and where it is elsewhere.
-	Root string `json:"root,omitempty"`
 	// Digest is the image's manifest digest; zero for files.
 	Digest subject.Digest `json:"digest,omitzero"`
 	// Image is set for images only.
@@ -217,12 +213,6 @@ type Report struct {
 	// Started and Finished are the scan's own clock, UTC.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
-}
-
-// Path is a location's path as the user's other tools call it: seen from the
-// working directory for files, from the root for images.
-func (r *Report) Path(l component.Location) string {
-	return path.Join(r.Root, l.Path)
 }
 
 // Upgrade is the upgrade of a finding's component, nil where there is none.

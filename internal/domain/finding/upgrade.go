@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"path"
 	"slices"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
@@ -34,4 +35,44 @@ func (i *Image) InBase(c component.Component) bool {
 		return false
 	}
 	return slices.Contains(i.DiffIDs[:min(max(i.BaseLayers, 0), len(i.DiffIDs))], c.Locations[0].Layer)
+}
+
+// Below is the report with every path put below a directory, for outputs whose
+// readers resolve paths there. The report itself is left as it is.
+func (r Report) Below(root string) Report {
+	if root == "" {
+		return r
+	}
+	place := func(l component.Location) component.Location {
+		l.Path = path.Join(root, l.Path)
+		return l
+	}
+	move := func(c component.Component) component.Component {
+		c.Locations = slices.Clone(c.Locations)
+		for i, l := range c.Locations {
+			c.Locations[i] = place(l)
+		}
+		return c
+	}
+	r.Inventory.Components = slices.Clone(r.Inventory.Components)
+	for i, c := range r.Inventory.Components {
+		r.Inventory.Components[i] = move(c)
+	}
+	r.Inventory.Unresolved = slices.Clone(r.Inventory.Unresolved)
+	for i, u := range r.Inventory.Unresolved {
+		r.Inventory.Unresolved[i].Location = place(u.Location)
+	}
+	r.Findings = slices.Clone(r.Findings)
+	for i, f := range r.Findings {
+		r.Findings[i].Component = move(f.Component)
+	}
+	r.Suppressed = slices.Clone(r.Suppressed)
+	for i, s := range r.Suppressed {
+		r.Suppressed[i].Finding.Component = move(s.Finding.Component)
+	}
+	r.Upgrades = slices.Clone(r.Upgrades)
+	for i, u := range r.Upgrades {
+		r.Upgrades[i].Component = move(u.Component)
+	}
+	return r
 }

@@ -18,7 +18,7 @@ func sample() finding.Report {
 		Locations: []component.Location{{Path: "requirements.txt", Line: 7}, {Path: "dev-requirements.txt", Line: 2}}}
 	torch := component.Component{Ecosystem: "PyPI", Name: "torch", Version: "1.0", PURL: "pkg:pypi/torch@1.0", Dependency: component.Installed,
 		Locations: []component.Location{{Path: "venv/torch.dist-info/METADATA", Line: 3}}}
-	return finding.Report{Target: "services/app", Root: "services/app", Kind: finding.Filesystem,
+	return finding.Report{Target: "services/app", Kind: finding.Filesystem,
 		Inventory: component.Inventory{Components: []component.Component{pillow, torch},
 			Unresolved: []component.Unresolved{{Text: "numpy>=1", Reason: "a range", Location: component.Location{Path: "requirements.txt", Line: 3}}}},
 		Findings: []finding.Finding{
@@ -30,7 +30,7 @@ func sample() finding.Report {
 		Upgrades: []finding.Upgrade{{Component: pillow, To: "10.3.0", All: true}},
 		Suppressed: []finding.Suppressed{{Finding: finding.Finding{ID: "CVE-2020-9", Component: pillow}, Status: "ignored", Statement: "not reachable",
 			Source: component.Location{Path: ".assayignore"}, Until: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)}},
-		Database: finding.Database{Records: 12, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}
+		Database: finding.Database{Records: 12, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}.Below("services/app")
 }
 
 func annotations(t *testing.T, report finding.Report) string {
@@ -126,8 +126,8 @@ func TestSummarise(t *testing.T) {
 
 What heals it:
 
-<pre>- requirements.txt:7: pillow==9.0.0 -&gt; pillow==10.3.0
-- dev-requirements.txt:2: pillow==9.0.0 -&gt; pillow==10.3.0
+<pre>- services/app/requirements.txt:7: pillow==9.0.0 -&gt; pillow==10.3.0
+- services/app/dev-requirements.txt:2: pillow==9.0.0 -&gt; pillow==10.3.0
 - no version is known to heal torch 1.0</pre>
 
 Suppressed:

@@ -49,8 +49,8 @@ const most = 10
 // Annotate writes one workflow command for each vulnerable package at each
 // place of it, the most urgent first: GitHub shows ten of a level in a step.
 // Critical and high are errors, medium ones warnings, all others notices. What
-// could not be tested is one notice. Paths are seen from the working directory
-// (see finding.Report.Root); findings in an image mark no file.
+// could not be tested is one notice. Findings in an
+// image mark no file.
 func Annotate(w io.Writer, report finding.Report) error {
 	for _, p := range packages(report) {
 		c := p.component
@@ -63,14 +63,10 @@ func Annotate(w io.Writer, report finding.Report) error {
 			places = c.Locations
 		}
 		for _, l := range places {
-			file := ""
-			if l.Path != "" {
-				file = report.Path(l)
-			}
 			if c.Dependency != component.Declared {
 				l.Line = 0
 			}
-			if err := command(w, p.level(), file, l.Line, title, p.lines(report)); err != nil {
+			if err := command(w, p.level(), l.Path, l.Line, title, p.lines(report)); err != nil {
 				return err
 			}
 		}
@@ -85,16 +81,16 @@ func Annotate(w io.Writer, report finding.Report) error {
 			message = append(message, fmt.Sprintf("and %d more", len(unresolved)-most))
 			break
 		}
-		message = append(message, fmt.Sprintf("%s: %s: %s", position(report, u.Location), u.Text, u.Reason))
+		message = append(message, fmt.Sprintf("%s: %s: %s", position(u.Location), u.Text, u.Reason))
 	}
 	return command(w, "notice", "", 0, fmt.Sprintf("%d not tested", len(unresolved)), message)
 }
 
-func position(report finding.Report, l component.Location) string {
+func position(l component.Location) string {
 	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", report.Path(l), l.Line)
+		return fmt.Sprintf("%s:%d", l.Path, l.Line)
 	}
-	return report.Path(l)
+	return l.Path
 }
 
 // affected is a package with its findings, the most urgent first.

@@ -53,7 +53,7 @@ func Summarise(w io.Writer, report finding.Report) error {
 	list(&b, "\nSuppressed:\n\n", rows)
 	rows = nil
 	for _, u := range report.Inventory.Unresolved {
-		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(report, u.Location)), markdown.Code(u.Text), markdown.Escape(u.Reason)))
+		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(u.Location)), markdown.Code(u.Text), markdown.Escape(u.Reason)))
 	}
 	list(&b, "\nNot tested:\n\n", rows)
 	_, err := io.WriteString(w, b.String())
@@ -85,7 +85,7 @@ func row(report finding.Report, f finding.Finding) string {
 	}
 	place := ""
 	if len(c.Locations) > 0 {
-		place = markdown.Code(position(report, c.Locations[0]))
+		place = markdown.Code(position(c.Locations[0]))
 		if more := len(c.Locations) - 1; more > 0 {
 			place += fmt.Sprintf(" and %d more", more)
 		}

@@ -56,13 +56,13 @@ type xmlOutcome struct {
 // Write writes a scan as a JUnit report: a suite for each file that packages
 // stand in, a test case for each package, which fails where it has findings.
 // What could not be tested is skipped, and suppressed findings are output of a
-// test case. Paths are seen from the working directory. The same report gives
+// test case. The same report gives
 // the same bytes; the error is w's.
 func Write(w io.Writer, report finding.Report) error {
 	suites := xmlSuites{Name: "assay " + explain.Clean(report.Target), Time: seconds(report.Finished.Sub(report.Started))}
 	at := map[string]int{}
 	add := func(l component.Location, c xmlCase) {
-		file := explain.Clean(report.Path(l))
+		file := explain.Clean(l.Path)
 		i, found := at[file]
 		if !found {
 			i = len(suites.Suites)

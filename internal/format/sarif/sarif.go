@@ -32,8 +32,7 @@ const unresolvedRule = "assay-not-tested"
 // Encode writes a report as one run, indented, with a newline at its end.
 // Critical and high findings are errors, medium ones warnings, all others
 // notes; so is what could not be tested, under the rule "assay-not-tested".
-// Suppressed findings are notes with a suppression. Paths are seen from the
-// working directory (see finding.Report.Root). toolVersion is Assay's own,
+// Suppressed findings are notes with a suppression. toolVersion is Assay's own,
 // without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	driver := sarif.NewToolComponent().WithName("assay").WithInformationURI("https://assay.sh").WithVersion(toolVersion)
@@ -255,7 +254,7 @@ func (e *encoder) result(f finding.Finding) *sarif.Result {
 	}
 	at := ""
 	if len(c.Locations) > 0 {
-		at = e.report.Path(c.Locations[0])
+		at = c.Locations[0].Path
 	}
 	locations := []*sarif.Location{}
 	for _, l := range c.Locations {
@@ -296,14 +295,14 @@ func (e *encoder) unresolved(u component.Unresolved) *sarif.Result {
 	return sarif.NewRuleResult(unresolvedRule).WithRuleIndex(e.place[unresolvedRule]).WithLevel("note").
 		WithMessage(sarif.NewTextMessage(plain(u.Text + " was not tested: " + u.Reason))).
 		WithLocations([]*sarif.Location{e.located(u.Location)}).
-		WithPartialFingerprints(e.fingerprint(unresolvedRule, e.report.Path(u.Location), u.Text))
+		WithPartialFingerprints(e.fingerprint(unresolvedRule, u.Location.Path, u.Text))
 }
 
 // located is a location; SARIF counts lines from 1, and a file without lines
 // gets its first.
 func (e *encoder) located(l component.Location) *sarif.Location {
 	return sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
-		WithArtifactLocation(sarif.NewArtifactLocation().WithURI((&url.URL{Path: e.report.Path(l)}).String()).WithURIBaseID("ROOTPATH")).
+		WithArtifactLocation(sarif.NewArtifactLocation().WithURI((&url.URL{Path: l.Path}).String()).WithURIBaseID("ROOTPATH")).
 		WithRegion(sarif.NewRegion().WithStartLine(max(1, l.Line))))
 }
 

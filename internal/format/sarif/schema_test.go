@@ -66,7 +66,7 @@ func full() finding.Report {
 	report := sample()
 	pillow := report.Findings[0].Component
 	day := time.Date(2026, 3, 1, 12, 0, 5, 7, time.UTC)
-	report.Root, report.Started, report.Finished, report.Digest = "services/a b", day, day, subject.Of(nil)
+	report.Started, report.Finished, report.Digest = day, day, subject.Of(nil)
 	report.Findings[0].Aliases = []string{"GHSA-3f63-hfp8-52jq"}
 	report.Findings[0].Details = "long " + strings.Repeat("é", 2000)
 	report.Findings[0].Threat = finding.Threat{Exploited: &finding.Exploited{}, EPSS: &finding.EPSS{Probability: 0.5}}
@@ -77,7 +77,7 @@ func full() finding.Report {
 		finding.Finding{ID: "CVE-2023-50447", Component: pillow})
 	report.Suppressed = []finding.Suppressed{{Finding: finding.Finding{ID: "CVE-2020-9", Component: pillow, Severity: finding.Severity{Level: finding.Critical, Source: "ghsa"}},
 		Status: "ignored", Statement: "not reachable", By: "us", Source: component.Location{Path: ".assayignore"}, Until: day}}
-	return report
+	return report.Below("services/a b")
 }
 
 func TestSchema(t *testing.T) {
