@@ -116,6 +116,9 @@ const (
 var lockers = map[string]tool{"uv.lock": uv, "poetry.lock": poetry, "Pipfile.lock": pipenv, "pdm.lock": pdm,
 	"conda-lock.yml": relock, "conda-lock.yaml": relock, "pylock.toml": relock}
 
+// locking are the tools that work in the directory of their lockfile.
+var locking = []tool{uv, poetry, pipenv, pdm, relock}
+
 func toolOf(file string) tool {
 	name := path.Base(file)
 	if t, found := lockers[name]; found {
@@ -247,7 +250,7 @@ var (
 
 func (t *task) step() Step {
 	s := Step{Edits: t.edits}
-	if (t.tool == pip || t.tool == conda || t.image != nil) && t.place != "." {
+	if !slices.Contains(locking, t.tool) && t.place != "." {
 		s.Place = t.place
 	}
 	var words []string
@@ -322,7 +325,7 @@ var verbs = map[tool]string{uv: "uv lock", poetry: "poetry update", pipenv: "pip
 func (t *task) command(words []string) string {
 	slices.Sort(words)
 	text := verbs[t.tool] + " " + strings.Join(slices.Compact(words), " ")
-	if slices.Contains([]tool{uv, poetry, pipenv, pdm}, t.tool) && t.place != "." {
+	if slices.Contains(locking, t.tool) && t.place != "." {
 		text = "cd " + quoted(t.place) + " && " + text
 	}
 	return text

@@ -60,19 +60,15 @@ func (r *run) source(ctx context.Context) (string, error) {
 
 // over picks the findings that stop a journey.
 func (r *run) over(findings []finding.Finding) ([]finding.Finding, error) {
-	threshold := []finding.Level{finding.Critical, finding.High}
-	if len(r.File.Scan.FailOn) > 0 {
-		threshold = nil
-		for _, word := range r.File.Scan.FailOn {
-			level, err := finding.ParseLevel(word)
-			if err != nil {
-				return nil, err
-			}
-			threshold = append(threshold, level)
+	threshold := finding.DefaultThreshold()
+	if words := r.File.Scan.FailOn; len(words) > 0 {
+		var err error
+		if threshold, err = finding.ParseThreshold(words); err != nil {
+			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool {
-		return !slices.Contains(threshold, f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Fixed == ""
+		return !threshold.Reached(f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Fixed == ""
 	}), nil
 }
 
