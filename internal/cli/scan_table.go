@@ -48,7 +48,11 @@ func packages(components []component.Component) string {
 	for _, c := range components {
 		known[c.Dependency]++
 	}
-	text := fmt.Sprintf("%d packages tested (%d declared, %d installed", len(components), known[component.Declared], known[component.Installed])
+	word := "packages"
+	if len(components) == 1 {
+		word = "package"
+	}
+	text := fmt.Sprintf("%d %s tested (%d declared, %d installed", len(components), word, known[component.Declared], known[component.Installed])
 	if n := known[component.Packaged]; n > 0 {
 		text += fmt.Sprintf(", %d as files", n)
 	}
@@ -138,7 +142,7 @@ func columns(findings []finding.Finding) []column {
 			return f.Fixed
 		}},
 		column{"WHERE", func(f finding.Finding) string { return where(f.Component) }},
-		column{"TITLE", func(f finding.Finding) string { return f.Title }})
+		column{"TITLE", func(f finding.Finding) string { return f.Headline() }})
 }
 
 // exploited marks what CISA's catalogue of known exploited vulnerabilities has.

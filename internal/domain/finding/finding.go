@@ -8,6 +8,7 @@
 package finding
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -117,6 +118,13 @@ type Finding struct {
 	// Published and Modified are the advisory's own dates, UTC.
 	Published time.Time `json:"published,omitzero"`
 	Modified  time.Time `json:"modified,omitzero"`
+}
+
+// Headline is one line about the finding for people: its title, or else the
+// first line of the details; "" where there is neither.
+func (f Finding) Headline() string {
+	line, _, _ := strings.Cut(strings.TrimSpace(cmp.Or(f.Title, f.Details)), "\n")
+	return strings.TrimSpace(line)
 }
 
 // Threat is what is known of attacks on a vulnerability. The zero value says

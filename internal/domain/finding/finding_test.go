@@ -33,6 +33,14 @@ func TestLevel(t *testing.T) {
 	}
 }
 
+func TestHeadline(t *testing.T) {
+	for want, f := range map[string]finding.Finding{"title": {Title: " title\nmore", Details: "x"}, "first": {Details: "\nfirst \r\nsecond"}, "": {}} {
+		if got := f.Headline(); got != want {
+			t.Errorf("%+v gives %q, want %q", f, got, want)
+		}
+	}
+}
+
 // The bounds of CVSS v3.1, section 5, at and beside each.
 func TestLevelOf(t *testing.T) {
 	for score, want := range map[float64]finding.Level{

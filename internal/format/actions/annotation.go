@@ -151,8 +151,8 @@ func (p *affected) lines(report finding.Report) []string {
 		if f.Fixed != "" {
 			line += ", fixed in " + f.Fixed
 		}
-		if f.Title != "" {
-			line += ": " + f.Title
+		if title := f.Headline(); title != "" {
+			line += ": " + title
 		}
 		lines = append(lines, line)
 	}

@@ -131,8 +131,8 @@ func testcase(report finding.Report, c component.Component) xmlCase {
 		if f.Fixed != "" {
 			line += ", fixed in " + f.Fixed
 		}
-		if f.Title != "" {
-			line += ": " + f.Title
+		if title := f.Headline(); title != "" {
+			line += ": " + title
 		}
 		ids, lines = append(ids, f.ID), append(lines, explain.Clean(line))
 	}

@@ -193,7 +193,7 @@ func (e *encoder) rule(findings []finding.Finding) *sarif.ReportingDescriptor {
 		details = append(details[:maxDescription-1], '…')
 	}
 	return sarif.NewReportingDescriptor().WithID(f.ID).WithName("VulnerablePackage").
-		WithShortDescription(text(cmp.Or(f.Title, f.ID))).WithFullDescription(text(string(details))).
+		WithShortDescription(text(cmp.Or(f.Headline(), f.ID))).WithFullDescription(text(string(details))).
 		WithHelp(text(e.help(findings))).WithHelpURI("https://osv.dev/vulnerability/" + url.PathEscape(f.ID)).
 		WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level(f.Severity.Level))).
 		WithProperties(properties)
