@@ -55,6 +55,9 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 		unresolved = append(unresolved, predicate.UnresolvedPackage{Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
 	body.Metadata.Annotations = []map[string]any{predicate.ScanAnnotation(len(report.Inventory.Components), unresolved)}
+	if suppressed := suppressed(report); len(suppressed) > 0 {
+		body.Metadata.Annotations = append(body.Metadata.Annotations, predicate.SuppressionAnnotation(suppressed))
+	}
 	for _, f := range report.Findings {
 		body.Scanner.Result = append(body.Scanner.Result, result(f))
 	}
@@ -74,6 +77,16 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 		return Document{}, Document{}, err
 	}
 	return vulns, cosign, nil
+}
+
+func suppressed(report finding.Report) []predicate.SuppressedVulnerability {
+	var list []predicate.SuppressedVulnerability
+	for _, s := range report.Suppressed {
+		f := s.Finding
+		list = append(list, predicate.SuppressedVulnerability{ID: f.ID, Package: f.Component.Name, PURL: f.Component.PURL, Installed: f.Component.Version,
+			Severity: f.Severity.Level.String(), Status: s.Status, Justification: s.Justification, Statement: s.Statement, By: s.By, Source: s.Source.Path, Until: s.Until.UTC()})
+	}
+	return list
 }
 
 func result(f finding.Finding) predicate.VulnsResult {
