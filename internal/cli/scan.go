@@ -130,6 +130,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	}
 	if flags.format == "github" {
 		host.stepSummary(v)
+		host.say("assay: %s: %s; %s", name, packages(report.Inventory.Components), v.summary())
 	}
 	if flags.format != "table" && report.Database.Sample {
 		host.warn("matched against the built-in sample of %d advisories, which knows a handful of packages", report.Database.Records)

@@ -116,7 +116,8 @@ func TestNoCommandIsInjected(t *testing.T) {
 func TestSummarise(t *testing.T) {
 	want := `### assay: services/app
 
-2 packages tested, 3 vulnerabilities, 1 suppressed, 1 not tested. 12 advisories, the newest of 2026-03-01.
+Packages tested: 2, vulnerabilities: 3, suppressed: 1, not tested: 1.
+Advisories: 12, the newest of 2026-03-01.
 
 | Severity | Vulnerability | Package | Installed | Fixed in | Where |
 |---|---|---|---|---|---|

@@ -23,11 +23,11 @@ const maxRows = 300
 func Summarise(w io.Writer, report finding.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### assay: %s\n\n", markdown.Escape(report.Target))
-	fmt.Fprintf(&b, "%d packages tested, %d vulnerabilities, %d suppressed, %d not tested. ", len(report.Inventory.Components), len(report.Findings), len(report.Suppressed), len(report.Inventory.Unresolved))
+	fmt.Fprintf(&b, "Packages tested: %d, vulnerabilities: %d, suppressed: %d, not tested: %d.\n", len(report.Inventory.Components), len(report.Findings), len(report.Suppressed), len(report.Inventory.Unresolved))
 	if report.Database.Sample {
 		fmt.Fprintf(&b, "**Only the built-in sample of %d advisories was asked.**\n", report.Database.Records)
 	} else {
-		fmt.Fprintf(&b, "%d advisories, the newest of %s.\n", report.Database.Records, report.Database.LastUpdate.Format("2006-01-02"))
+		fmt.Fprintf(&b, "Advisories: %d, the newest of %s.\n", report.Database.Records, report.Database.LastUpdate.Format("2006-01-02"))
 	}
 	findings := slices.Clone(report.Findings)
 	slices.SortStableFunc(findings, finding.Urgency)
