@@ -131,11 +131,16 @@ func configuration(raw json.RawMessage) any {
 
 // repositoryOf is a target without its tag and digest where the target names a
 // repository in a registry, and "" for files: only a reference whose first
-// part looks like a host is taken, as container tools do.
+// part looks like a host is taken, as container tools do, and none with the
+// prefix of a layout or an archive.
 func repositoryOf(target string) string {
 	name, _, _ := strings.Cut(target, "@")
 	host, rest, found := strings.Cut(name, "/")
-	if !found || strings.HasPrefix(host, ".") || !strings.ContainsAny(host, ".:") && host != "localhost" {
+	scheme, port, _ := strings.Cut(host, ":")
+	switch {
+	case !found || strings.HasPrefix(host, ".") || !strings.ContainsAny(host, ".:") && host != "localhost":
+		return ""
+	case scheme == "oci" || scheme == "docker-archive" || strings.Contains(host, ":") && strings.Trim(port, "0123456789") != "":
 		return ""
 	}
 	rest, _, _ = strings.Cut(rest, ":")
