@@ -208,6 +208,9 @@ type Report struct {
 	Digest subject.Digest `json:"digest,omitzero"`
 	// Image is set for images only.
 	Image *Image `json:"image,omitempty"`
+	// SBOMs are the documents that the inventory was read from; none where the
+	// target itself was read.
+	SBOMs []SBOM `json:"sboms,omitempty"`
 	// Inventory is what was found, Findings what is wrong with it: sorted
 	// worst first, then by package and id.
 	Inventory component.Inventory `json:"inventory"`
@@ -240,7 +243,47 @@ type TargetKind string
 const (
 	Filesystem TargetKind = "filesystem"
 	Container  TargetKind = "container_image"
+	// CycloneDX and SPDX are documents that list what is in something else.
+	CycloneDX TargetKind = "cyclonedx"
+	SPDX      TargetKind = "spdx"
 )
+
+// SBOM is a document that packages were read from, in place of the target
+// itself.
+type SBOM struct {
+	// Format is "CycloneDX 1.6", "SPDX 2.3" and the like, Tool what made it
+	// ("syft 1.51.0"), Created when it says so; each may be empty.
+	Format  string    `json:"format"`
+	Tool    string    `json:"tool,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	// Digest is that of the document, or of the evidence that holds it.
+	Digest subject.Digest `json:"digest"`
+	// Source says where it was found: a file, "referrer sha256:…".
+	Source string `json:"source"`
+	// Signer and KeyID say whose signature on it was verified. They are empty
+	// for a file, which is nobody's word.
+	Signer string `json:"signer,omitempty"`
+	KeyID  string `json:"keyID,omitempty"`
+}
+
+// String is one sentence for people.
+func (s SBOM) String() string {
+	text := s.Format
+	if s.Tool != "" {
+		text += " by " + s.Tool
+	}
+	if !s.Created.IsZero() {
+		text += ", dated " + s.Created.UTC().Format(time.RFC3339)
+	}
+	text += ", " + s.Source
+	if s.Source != s.Digest.String() {
+		text += " (" + s.Digest.Short() + ")"
+	}
+	if s.Signer == "" {
+		return text + ", signed by nobody"
+	}
+	return text + ", signed by " + s.Signer + " (" + s.KeyID + ")"
+}
 
 // Image is what a scan knows of an image besides its packages.
 type Image struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
 	"github.com/seed-161fc314/assay/internal/format/junit"
 	"github.com/seed-161fc314/assay/internal/format/sarif"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/spdx"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/builder"
@@ -203,10 +204,11 @@ func (r *run) sbom(context.Context) (string, error) {
 		}
 		var cdx, spdxJSON bytes.Buffer
 		name := r.File.Image
-		if err := cyclonedx.Encode(&cdx, cyclonedx.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}); err != nil {
+		listed := sbom.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Image: img.Report.Image, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}
+		if err := cyclonedx.Encode(&cdx, listed, cyclonedx.V16); err != nil {
 			return "", err
 		}
-		if err := spdx.Encode(&spdxJSON, spdx.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}); err != nil {
+		if err := spdx.Encode(&spdxJSON, listed); err != nil {
 			return "", err
 		}
 		img.Documents = []document{{predicate.TypeCycloneDX, cdx.Bytes()}, {predicate.TypeSPDX, spdxJSON.Bytes()}}

@@ -1,0 +1,470 @@
+package cyclonedx
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
+	"github.com/seed-161fc314/assay/internal/format/strictjson"
+	"github.com/seed-161fc314/assay/predicate"
+)
+
+// versions are those of the specification that are read.
+var versions = []string{"1.2", "1.3", "1.4", "1.5", "1.6", "1.7"}
+
+// Decode reads a document of any tool; where is what errors and records call
+// it. Understood are the fields of the specification, and of the properties
+// Assay's own, syft's "syft:location:…" and Trivy's "aquasecurity:trivy:…". The
+// described component itself is no part of the inventory; nested components
+// are. Bounds are limit.SBOM and its siblings; a name that stands twice in one
+// object is an error.
+func Decode(r io.Reader, where string) (sbom.Document, error) {
+	content, err := limit.ReadAll(r, where, limit.SBOM)
+	if err != nil {
+		return sbom.Document{}, err
+	}
+	document, err := decode(content, where)
+	if err != nil {
+		return sbom.Document{}, fmt.Errorf("reading CycloneDX: %w", err)
+	}
+	return document, nil
+}
+
+// decoder reads one document.
+type decoder struct {
+	where     string
+	collector *sbom.Collector
+	document  sbom.Document
+}
+
+func decode(content []byte, where string) (sbom.Document, error) {
+	bom, err := strictjson.Object(content, where, strictjson.Bounds{})
+	if err != nil {
+		return sbom.Document{}, err
+	}
+	d := decoder{where: where, collector: sbom.NewCollector(where)}
+	for _, read := range []func(strictjson.Members) error{d.head, d.metadata, d.components, d.dependencies} {
+		if err := read(bom); err != nil {
+			return sbom.Document{}, fmt.Errorf("%s: %w", where, err)
+		}
+	}
+	d.document.Inventory = d.collector.Inventory()
+	return d.document, nil
+}
+
+func (d *decoder) head(bom strictjson.Members) error {
+	format, err := bom.String("bomFormat")
+	if err != nil || format != "CycloneDX" {
+		return fmt.Errorf("bomFormat is %.100q, want \"CycloneDX\"", format)
+	}
+	version, err := bom.String("specVersion")
+	if err != nil || !slices.Contains(versions, version) {
+		return fmt.Errorf("specVersion is %.100q; %s are read", version, strings.Join(versions, ", "))
+	}
+	d.document.Format = "CycloneDX " + version
+	return nil
+}
+
+func (d *decoder) metadata(bom strictjson.Members) error {
+	metadata, err := bom.Object("metadata")
+	if err != nil || metadata == nil {
+		return err
+	}
+	stamp, err := metadata.String("timestamp")
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	if stamp != "" {
+		made, err := time.Parse(time.RFC3339, stamp)
+		if err != nil {
+			return fmt.Errorf("metadata.timestamp: %.100q is no RFC 3339 time", stamp)
+		}
+		d.document.Created = made.UTC()
+	}
+	d.tool(metadata)
+	properties, err := propertiesOf(metadata)
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	for _, text := range properties.all(sbom.PropertyUnresolved) {
+		var u component.Unresolved
+		if err := json.Unmarshal([]byte(text), &u); err != nil {
+			// Another version's words are kept as they are.
+			u = component.Unresolved{Text: text, Reason: "it was not resolved when the document was made", Location: component.Location{Path: d.where}}
+		}
+		d.collector.Unresolved(u)
+	}
+	for _, text := range properties.all(sbom.PropertySource) {
+		var s component.Source
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return fmt.Errorf("metadata: property %s: %w", sbom.PropertySource, err)
+		}
+		d.collector.Source(s)
+	}
+	target, err := metadata.Object("component")
+	if err != nil || target == nil {
+		return err
+	}
+	return d.target(target)
+}
+
+// target reads the described component.
+func (d *decoder) target(target strictjson.Members) error {
+	t := texts{members: target}
+	d.document.Name = t.get("name")
+	d.document.Kind = finding.Filesystem
+	if t.get("type") == "container" {
+		d.document.Kind = finding.Container
+	}
+	for _, text := range []string{t.get("version"), digestOfPURL(t.get("purl"))} {
+		if digest, err := subject.Parse(text); err == nil && d.document.Digest.IsZero() {
+			d.document.Digest = digest
+		}
+	}
+	properties, err := propertiesOf(target)
+	if err != nil {
+		return fmt.Errorf("metadata.component: %w", err)
+	}
+	if text := properties.first(sbom.PropertyImage); text != "" {
+		d.document.Image = &finding.Image{}
+		if err := json.Unmarshal([]byte(text), d.document.Image); err != nil {
+			return fmt.Errorf("metadata.component: property %s: %w", sbom.PropertyImage, err)
+		}
+	}
+	if t.err != nil {
+		return fmt.Errorf("metadata.component: %w", t.err)
+	}
+	return d.walk(target, 1)
+}
+
+// digestOfPURL is the version of an OCI image's package URL.
+func digestOfPURL(text string) string {
+	rest, found := strings.CutPrefix(text, "pkg:oci/")
+	_, rest, _ = strings.Cut(rest, "@")
+	rest, _, _ = strings.Cut(rest, "?")
+	if !found {
+		return ""
+	}
+	return strings.Replace(rest, "%3A", ":", 1)
+}
+
+// tool reads who made the document: a list up to version 1.4, an object since.
+// What cannot be read there is only a name for people.
+func (d *decoder) tool(metadata strictjson.Members) {
+	list, err := metadata.List("tools", limit.SBOMComponents)
+	if err != nil {
+		object, err := metadata.Object("tools")
+		if err != nil {
+			return
+		}
+		if list, err = object.List("components", limit.SBOMComponents); err != nil {
+			return
+		}
+	}
+	for _, raw := range list {
+		tool, err := strictjson.Object(raw, "tool", strictjson.Bounds{})
+		if err != nil {
+			return
+		}
+		t := texts{members: tool}
+		name, version := t.get("name"), t.get("version")
+		if name == "assay" {
+			d.document.ToolVersion = version
+		}
+		d.document.Tool = strings.TrimSpace(name + " " + version)
+		return
+	}
+}
+
+func (d *decoder) components(bom strictjson.Members) error { return d.walk(bom, 0) }
+
+// walk reads the components of an object, and those in them.
+func (d *decoder) walk(parent strictjson.Members, depth int) error {
+	list, err := parent.List("components", limit.SBOMComponents)
+	if err != nil {
+		return err
+	}
+	if depth > limit.SBOMDepth && len(list) > 0 {
+		return &limit.Error{What: "the nesting of components", Bound: limit.SBOMDepth, Unit: "levels"}
+	}
+	for i, raw := range list {
+		members, err := strictjson.Object(raw, fmt.Sprintf("component %d", i), strictjson.Bounds{})
+		if err != nil {
+			return err
+		}
+		if err := d.component(members); err != nil {
+			return fmt.Errorf("component %d: %w", i, err)
+		}
+		if err := d.walk(members, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) component(members strictjson.Members) error {
+	t := texts{members: members}
+	properties, err := propertiesOf(members)
+	if err != nil {
+		return err
+	}
+	e := sbom.Entry{Ref: t.get("bom-ref"), Type: t.get("type"), Name: t.get("name"), Version: t.get("version"), PURL: t.get("purl"),
+		Ecosystem: properties.first(propertyEcosystem), Architecture: properties.first(propertyArchitecture),
+		SourceName: properties.first(propertySourceName), SourceVersion: properties.first(propertySourceVersion),
+		Dependency: component.Dependency(properties.first(predicate.DependencyProperty)), Groups: properties.all(propertyGroup)}
+	if group := t.get("group"); group != "" && e.PURL == "" && e.Ecosystem == "" {
+		e.Name = group + "/" + e.Name
+	}
+	if e.Locations, err = locationsOf(members, properties); err != nil {
+		return err
+	}
+	if e.Hashes, err = hashesOf(members); err != nil {
+		return err
+	}
+	if e.Licenses, e.Expression, err = licensesOf(members); err != nil {
+		return err
+	}
+	if own := properties.all(propertyLicense); own != nil {
+		e.Licenses = own
+	}
+	description := t.get("description")
+	if t.err != nil {
+		return t.err
+	}
+	if e.Type == "operating-system" {
+		os, err := sbom.System(properties.first(sbom.PropertySystem), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
+		if err != nil {
+			return err
+		}
+		d.collector.System(os)
+		return nil
+	}
+	if e.Type == "application" && e.PURL == "" && properties.first(trivy+"Class") != "" {
+		d.collector.Place(e.Ref, e.Name) // a lockfile, to which Trivy joins what it lists
+	}
+	fromTrivy(&e, properties)
+	return d.collector.Add(e)
+}
+
+func (d *decoder) dependencies(bom strictjson.Members) error {
+	list, err := bom.List("dependencies", limit.SBOMEdges)
+	if err != nil {
+		return err
+	}
+	for i, raw := range list {
+		members, err := strictjson.Object(raw, fmt.Sprintf("dependency %d", i), strictjson.Bounds{})
+		if err != nil {
+			return err
+		}
+		from, err := members.String("ref")
+		if err != nil {
+			return fmt.Errorf("dependency %d: %w", i, err)
+		}
+		targets, err := members.List("dependsOn", limit.SBOMEdges)
+		if err != nil {
+			return fmt.Errorf("dependency %d: %w", i, err)
+		}
+		for _, raw := range targets {
+			var to string
+			if err := json.Unmarshal(raw, &to); err != nil {
+				return fmt.Errorf("dependency %d: dependsOn: want strings, found %s", i, strictjson.Kind(raw))
+			}
+			if err := d.collector.Edge(from, to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// texts reads string members, and keeps the first error.
+type texts struct {
+	members strictjson.Members
+	err     error
+}
+
+func (t *texts) get(name string) string {
+	text, err := t.members.String(name)
+	if t.err == nil {
+		t.err = err
+	}
+	return text
+}
+
+// properties are names and values in their order.
+type properties [][2]string
+
+func propertiesOf(members strictjson.Members) (properties, error) {
+	list, err := members.List("properties", limit.SBOMComponents)
+	if err != nil {
+		return nil, err
+	}
+	var all properties
+	for _, raw := range list {
+		p, err := strictjson.Object(raw, "property", strictjson.Bounds{})
+		if err != nil {
+			return nil, err
+		}
+		t := texts{members: p}
+		all = append(all, [2]string{t.get("name"), t.get("value")})
+		if t.err != nil {
+			return nil, fmt.Errorf("property: %w", t.err)
+		}
+	}
+	return all, nil
+}
+
+func (p properties) first(name string) string {
+	for _, pair := range p {
+		if pair[0] == name {
+			return pair[1]
+		}
+	}
+	return ""
+}
+
+func (p properties) all(name string) []string {
+	var values []string
+	for _, pair := range p {
+		if pair[0] == name {
+			values = append(values, pair[1])
+		}
+	}
+	return values
+}
+
+// locationsOf reads the evidence, else syft's or Trivy's properties.
+func locationsOf(members strictjson.Members, p properties) ([]component.Location, error) {
+	evidence, err := members.Object("evidence")
+	if err != nil {
+		return nil, err
+	}
+	list, err := evidence.List("occurrences", limit.SBOMComponents)
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	var locations []component.Location
+	for _, raw := range list {
+		occurrence, err := strictjson.Object(raw, "occurrence", strictjson.Bounds{})
+		if err != nil {
+			return nil, err
+		}
+		t := texts{members: occurrence}
+		l := component.Location{Path: strings.TrimPrefix(t.get("location"), "/")}
+		if context, found := strings.CutPrefix(t.get("additionalContext"), layerContext); found {
+			l.Layer, _ = subject.Parse(context) // another tool's context may begin so too
+		}
+		if t.err != nil {
+			return nil, fmt.Errorf("occurrence: %w", t.err)
+		}
+		if line, err := strconv.Atoi(string(occurrence["line"])); err == nil && line > 0 {
+			l.Line = line
+		}
+		if l.Path != "" {
+			locations = append(locations, l)
+		}
+	}
+	if locations != nil {
+		return locations, nil
+	}
+	for i := range len(p) {
+		name := "syft:location:" + strconv.Itoa(i) + ":"
+		at := p.first(name + "path")
+		if at == "" {
+			break
+		}
+		layer, _ := subject.Parse(p.first(name + "layerID"))
+		locations = append(locations, component.Location{Path: strings.TrimPrefix(at, "/"), Layer: layer})
+	}
+	if at := p.first(trivy + "FilePath"); at != "" && locations == nil {
+		layer, _ := subject.Parse(p.first(trivy + "LayerDiffID"))
+		locations = append(locations, component.Location{Path: strings.TrimPrefix(at, "/"), Layer: layer})
+	}
+	return locations, nil
+}
+
+// trivy heads the names of Trivy's properties.
+const trivy = "aquasecurity:trivy:"
+
+// fromTrivy takes what Trivy says in its own properties: the source package,
+// and by the kind of package whether it was found installed.
+func fromTrivy(e *sbom.Entry, p properties) {
+	if name := p.first(trivy + "SrcName"); name != "" && e.SourceName == "" {
+		e.SourceName, e.SourceVersion = name, p.first(trivy+"SrcVersion")
+		if release := p.first(trivy + "SrcRelease"); release != "" && e.SourceVersion != "" {
+			e.SourceVersion += "-" + release
+		}
+		if epoch := p.first(trivy + "SrcEpoch"); epoch != "" && epoch != "0" && e.SourceVersion != "" {
+			e.SourceVersion = epoch + ":" + e.SourceVersion
+		}
+	}
+	if e.Dependency == "" && p.first(trivy+"PkgType") == "python-pkg" {
+		e.Dependency = component.Installed
+	}
+}
+
+// hashesOf keeps the digests of the algorithms that count here.
+func hashesOf(members strictjson.Members) ([]subject.Digest, error) {
+	list, err := members.List("hashes", limit.SBOMComponents)
+	if err != nil {
+		return nil, err
+	}
+	var digests []subject.Digest
+	for _, raw := range list {
+		hash, err := strictjson.Object(raw, "hash", strictjson.Bounds{})
+		if err != nil {
+			return nil, err
+		}
+		t := texts{members: hash}
+		algorithm, known := map[string]string{"SHA-256": "sha256", "SHA-512": "sha512"}[t.get("alg")]
+		if digest, err := subject.Parse(algorithm + ":" + strings.ToLower(t.get("content"))); known && err == nil {
+			digests = append(digests, digest)
+		}
+		if t.err != nil {
+			return nil, fmt.Errorf("hash: %w", t.err)
+		}
+	}
+	return digests, nil
+}
+
+// licensesOf reads the licences: an expression is one for all, a single SPDX
+// identifier is an expression too.
+func licensesOf(members strictjson.Members) (names []string, expression string, err error) {
+	list, err := members.List("licenses", limit.SBOMComponents)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, raw := range list {
+		choice, err := strictjson.Object(raw, "licence", strictjson.Bounds{})
+		if err != nil {
+			return nil, "", err
+		}
+		license, err := choice.Object("license")
+		if err != nil {
+			return nil, "", fmt.Errorf("licence: %w", err)
+		}
+		c, l := texts{members: choice}, texts{members: license}
+		stated, id, name := c.get("expression"), l.get("id"), l.get("name")
+		if c.err != nil || l.err != nil {
+			return nil, "", fmt.Errorf("licence: an expression, id and name are strings")
+		}
+		if len(list) == 1 {
+			expression = stated + id // the schema allows one of them
+		} else if stated+id != "" {
+			names = append(names, stated+id)
+		}
+		if name != "" && stated+id == "" {
+			names = append(names, name)
+		}
+	}
+	return names, expression, nil
+}

@@ -1,0 +1,411 @@
+package spdx
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
+	"github.com/seed-161fc314/assay/internal/format/strictjson"
+	"github.com/seed-161fc314/assay/predicate"
+)
+
+// Decode reads a document of any tool; where is what errors and records call
+// it. A package is told by its external reference of type purl. The described
+// package is the target and no part of the inventory, unless its package URL
+// is that of a package ("pkg:pypi/…"); files and snippets are none either.
+// Bounds are limit.SBOM and its siblings; a name that stands twice in one
+// object is an error.
+func Decode(r io.Reader, where string) (sbom.Document, error) {
+	content, err := limit.ReadAll(r, where, limit.SBOM)
+	if err != nil {
+		return sbom.Document{}, err
+	}
+	document, err := decode(content, where)
+	if err != nil {
+		return sbom.Document{}, fmt.Errorf("reading SPDX: %w", err)
+	}
+	return document, nil
+}
+
+// decoder reads one document.
+type decoder struct {
+	where     string
+	collector *sbom.Collector
+	document  sbom.Document
+	described map[string]bool
+}
+
+func decode(content []byte, where string) (sbom.Document, error) {
+	members, err := strictjson.Object(content, where, strictjson.Bounds{})
+	if err != nil {
+		return sbom.Document{}, err
+	}
+	d := decoder{where: where, collector: sbom.NewCollector(where), described: map[string]bool{}}
+	for _, read := range []func(strictjson.Members) error{d.head, d.notes, d.relationships, d.packages} {
+		if err := read(members); err != nil {
+			return sbom.Document{}, fmt.Errorf("%s: %w", where, err)
+		}
+	}
+	d.document.Inventory = d.collector.Inventory()
+	return d.document, nil
+}
+
+func (d *decoder) head(members strictjson.Members) error {
+	t := texts{members: members}
+	version := t.get("spdxVersion")
+	if t.err != nil || version != "SPDX-2.2" && version != "SPDX-2.3" {
+		return fmt.Errorf("spdxVersion is %.100q; SPDX-2.2 and SPDX-2.3 are read", version)
+	}
+	d.document.Format = "SPDX " + strings.TrimPrefix(version, "SPDX-")
+	d.document.Name, d.document.Kind = t.get("name"), finding.Filesystem
+	info, err := members.Object("creationInfo")
+	if err != nil {
+		return err
+	}
+	i := texts{members: info}
+	if created := i.get("created"); created != "" {
+		made, err := time.Parse(time.RFC3339, created)
+		if err != nil {
+			return fmt.Errorf("creationInfo.created: %.100q is no RFC 3339 time", created)
+		}
+		if made.Unix() != 0 { // SPDX demands a time, and this stands for none
+			d.document.Created = made.UTC()
+		}
+	}
+	creators, err := stringsOf(info, "creators")
+	for _, creator := range creators {
+		tool, found := strings.CutPrefix(creator, "Tool:")
+		if tool = strings.TrimSpace(tool); !found || d.document.Tool != "" {
+			continue
+		}
+		d.document.Tool = tool
+		if version, ours := strings.CutPrefix(tool, "assay-"); ours {
+			d.document.ToolVersion, d.document.Tool = version, "assay "+version
+		}
+	}
+	if err == nil {
+		err = t.err
+	}
+	if err == nil {
+		err = i.err
+	}
+	return err
+}
+
+// notes reads the annotations of the document itself.
+func (d *decoder) notes(members strictjson.Members) error {
+	notes, err := annotationsOf(members)
+	if err != nil {
+		return err
+	}
+	for _, text := range notes.all(sbom.PropertyUnresolved + "=") {
+		var u component.Unresolved
+		if err := json.Unmarshal([]byte(text), &u); err != nil {
+			// Another version's words are kept as they are.
+			u = component.Unresolved{Text: text, Reason: "it was not resolved when the document was made", Location: component.Location{Path: d.where}}
+		}
+		d.collector.Unresolved(u)
+	}
+	for _, text := range notes.all(sbom.PropertySource + "=") {
+		var s component.Source
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return fmt.Errorf("annotation %s: %w", sbom.PropertySource, err)
+		}
+		d.collector.Source(s)
+	}
+	return nil
+}
+
+// forward and backward are relationships that say that one package needs, or
+// holds, the other.
+var (
+	forward  = []string{"DEPENDS_ON", "CONTAINS", "HAS_PREREQUISITE"}
+	backward = []string{"DEPENDENCY_OF", "CONTAINED_BY", "PREREQUISITE_FOR", "RUNTIME_DEPENDENCY_OF", "DEV_DEPENDENCY_OF",
+		"BUILD_DEPENDENCY_OF", "TEST_DEPENDENCY_OF", "OPTIONAL_DEPENDENCY_OF", "PROVIDED_DEPENDENCY_OF"}
+)
+
+const documentID = "SPDXRef-DOCUMENT"
+
+func (d *decoder) relationships(members strictjson.Members) error {
+	described, err := stringsOf(members, "documentDescribes")
+	if err != nil {
+		return err
+	}
+	for _, id := range described {
+		d.described[id] = true
+	}
+	list, err := members.List("relationships", limit.SBOMEdges)
+	if err != nil {
+		return err
+	}
+	for i, raw := range list {
+		relationship, err := strictjson.Object(raw, fmt.Sprintf("relationship %d", i), strictjson.Bounds{})
+		if err != nil {
+			return err
+		}
+		t := texts{members: relationship}
+		from, kind, to := t.get("spdxElementId"), t.get("relationshipType"), t.get("relatedSpdxElement")
+		if t.err != nil {
+			return fmt.Errorf("relationship %d: %w", i, t.err)
+		}
+		switch {
+		case kind == "DESCRIBES" && from == documentID:
+			d.described[to] = true
+		case kind == "DESCRIBED_BY" && to == documentID:
+			d.described[from] = true
+		case slices.Contains(forward, kind):
+			err = d.collector.Edge(from, to)
+		case slices.Contains(backward, kind):
+			err = d.collector.Edge(to, from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) packages(members strictjson.Members) error {
+	list, err := members.List("packages", limit.SBOMComponents)
+	if err != nil {
+		return err
+	}
+	for i, raw := range list {
+		p, err := strictjson.Object(raw, fmt.Sprintf("package %d", i), strictjson.Bounds{})
+		if err != nil {
+			return err
+		}
+		if err := d.pkg(p); err != nil {
+			return fmt.Errorf("package %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (d *decoder) pkg(p strictjson.Members) error {
+	t := texts{members: p}
+	e := sbom.Entry{Ref: t.get("SPDXID"), Name: t.get("name"), Version: t.get("versionInfo"),
+		Type: strings.ToLower(strings.ReplaceAll(t.get("primaryPackagePurpose"), "_", "-"))}
+	source, description := t.get("sourceInfo"), t.get("description")
+	if t.err != nil {
+		return t.err
+	}
+	notes, err := annotationsOf(p)
+	if err != nil {
+		return err
+	}
+	if e.PURL, err = purlOf(p); err != nil {
+		return err
+	}
+	if d.described[e.Ref] && (e.PURL == "" || strings.HasPrefix(e.PURL, "pkg:oci/") || e.Type == "container") {
+		return d.target(e, notes)
+	}
+	if e.Type == "operating-system" {
+		os, err := sbom.System(notes.first(sbom.PropertySystem+"="), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
+		if err != nil {
+			return err
+		}
+		d.collector.System(os)
+		return nil
+	}
+	e.Dependency = component.Dependency(notes.first(predicate.DependencyProperty + "="))
+	if e.Hashes, err = checksumsOf(p); err != nil {
+		return err
+	}
+	if text := notes.first(annotationComponent); text != "" {
+		var s stated
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return fmt.Errorf("annotation %s: %w", annotationComponent, err)
+		}
+		e.Ecosystem, e.Architecture, e.SourceName, e.SourceVersion = s.Ecosystem, s.Architecture, s.SourceName, s.SourceVersion
+		e.Licenses, e.Expression, e.Groups, e.Locations = s.Licenses, s.Expression, s.Groups, s.Locations
+		return d.collector.Add(e)
+	}
+	if err := foreign(&e, p, notes, source); err != nil {
+		return err
+	}
+	if e.Type == "application" && e.PURL == "" && notes.first("Class: ") != "" {
+		d.collector.Place(e.Ref, e.Name) // a lockfile, to which Trivy joins what it lists
+	}
+	return d.collector.Add(e)
+}
+
+// target reads the described package.
+func (d *decoder) target(e sbom.Entry, notes annotations) error {
+	if e.Name != "" {
+		d.document.Name = e.Name
+	}
+	if e.Type == "container" {
+		d.document.Kind = finding.Container
+	}
+	if digest, err := subject.Parse(e.Version); err == nil {
+		d.document.Digest = digest
+	}
+	if text := notes.first(sbom.PropertyImage + "="); text != "" {
+		d.document.Image = &finding.Image{}
+		if err := json.Unmarshal([]byte(text), d.document.Image); err != nil {
+			return fmt.Errorf("annotation %s: %w", sbom.PropertyImage, err)
+		}
+	}
+	return nil
+}
+
+// foreign takes what other tools say in their own ways: the declared licence,
+// syft's "acquired package info from …: PATH, PATH", Trivy's "LayerDiffID: …",
+// "PkgType: …" and "built package from: NAME VERSION".
+func foreign(e *sbom.Entry, p strictjson.Members, notes annotations, source string) error {
+	t := texts{members: p}
+	for _, text := range []string{t.get("licenseConcluded"), t.get("licenseDeclared")} {
+		if text != "" && text != "NOASSERTION" && text != "NONE" {
+			e.Expression = text
+			break
+		}
+	}
+	if t.err != nil {
+		return t.err
+	}
+	layer, _ := subject.Parse(notes.first("LayerDiffID: ")) // none, where it is no digest
+	if _, places, found := strings.Cut(source, ": "); found && strings.HasPrefix(source, "acquired package info from") {
+		for _, place := range strings.Split(places, ", ") {
+			if place = strings.TrimPrefix(strings.TrimSpace(place), "/"); place != "" {
+				e.Locations = append(e.Locations, component.Location{Path: place, Layer: layer})
+			}
+		}
+	}
+	if built, found := strings.CutPrefix(source, "built package from: "); found {
+		e.SourceName, e.SourceVersion, _ = strings.Cut(built, " ")
+	}
+	if strings.HasSuffix(notes.first("PkgType: "), "python-pkg") {
+		e.Dependency = component.Installed
+	}
+	return nil
+}
+
+// texts reads string members, and keeps the first error.
+type texts struct {
+	members strictjson.Members
+	err     error
+}
+
+func (t *texts) get(name string) string {
+	text, err := t.members.String(name)
+	if t.err == nil {
+		t.err = err
+	}
+	return text
+}
+
+func stringsOf(members strictjson.Members, name string) ([]string, error) {
+	list, err := members.List(name, limit.SBOMComponents)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, raw := range list {
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return nil, fmt.Errorf("%q: want strings, found %s", name, strictjson.Kind(raw))
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+// annotations are the comments of an element, and its attribution texts, where
+// older versions of Trivy put the same.
+type annotations []string
+
+func annotationsOf(members strictjson.Members) (annotations, error) {
+	list, err := members.List("annotations", limit.SBOMComponents)
+	if err != nil {
+		return nil, err
+	}
+	var all annotations
+	for _, raw := range list {
+		annotation, err := strictjson.Object(raw, "annotation", strictjson.Bounds{})
+		if err != nil {
+			return nil, err
+		}
+		comment, err := annotation.String("comment")
+		if err != nil {
+			return nil, fmt.Errorf("annotation: %w", err)
+		}
+		all = append(all, comment)
+	}
+	texts, err := stringsOf(members, "attributionTexts")
+	return append(all, texts...), err
+}
+
+func (a annotations) first(head string) string {
+	for _, text := range a {
+		if rest, found := strings.CutPrefix(text, head); found {
+			return rest
+		}
+	}
+	return ""
+}
+
+func (a annotations) all(head string) []string {
+	var list []string
+	for _, text := range a {
+		if rest, found := strings.CutPrefix(text, head); found {
+			list = append(list, rest)
+		}
+	}
+	return list
+}
+
+// purlOf is the first external reference that is a package URL.
+func purlOf(p strictjson.Members) (string, error) {
+	list, err := p.List("externalRefs", limit.SBOMComponents)
+	if err != nil {
+		return "", err
+	}
+	for _, raw := range list {
+		ref, err := strictjson.Object(raw, "externalRef", strictjson.Bounds{})
+		if err != nil {
+			return "", err
+		}
+		t := texts{members: ref}
+		kind, locator := t.get("referenceType"), t.get("referenceLocator")
+		if t.err != nil {
+			return "", fmt.Errorf("externalRef: %w", t.err)
+		}
+		if kind == "purl" {
+			return locator, nil
+		}
+	}
+	return "", nil
+}
+
+// checksumsOf keeps the digests of the algorithms that count here.
+func checksumsOf(p strictjson.Members) ([]subject.Digest, error) {
+	list, err := p.List("checksums", limit.SBOMComponents)
+	if err != nil {
+		return nil, err
+	}
+	var digests []subject.Digest
+	for _, raw := range list {
+		checksum, err := strictjson.Object(raw, "checksum", strictjson.Bounds{})
+		if err != nil {
+			return nil, err
+		}
+		t := texts{members: checksum}
+		digest, err := subject.Parse(strings.ToLower(t.get("algorithm") + ":" + t.get("checksumValue")))
+		if err == nil && t.err == nil {
+			digests = append(digests, digest)
+		}
+		if t.err != nil {
+			return nil, fmt.Errorf("checksum: %w", t.err)
+		}
+	}
+	return digests, nil
+}
