@@ -27,6 +27,9 @@ type scanFlags struct {
 	exitCode                     int
 	exitCodeSet, failOnSet       bool
 	ignoreUnfixed                bool
+	// fromSBOM reads the packages from what key signed about the image.
+	fromSBOM bool
+	key      string
 }
 
 func newScan(host *Host) *cobra.Command {
@@ -46,12 +49,17 @@ vulnerabilities". What cannot be put down to one version is listed as not tested
 
 -o json is Trivy's format. -o github marks lines of a pull request, and appends
 -o markdown to $GITHUB_STEP_SUMMARY. -o cosign-vuln and -o vulns are predicates
-for ` + "`assay attest` or `cosign attest`" + `.`,
+for ` + "`assay attest` or `cosign attest`" + `.
+
+With --from-sbom an image is not pulled: its packages are those of the SBOMs that
+--key signed about it, of which the newest counts.`,
 		Example: `  assay scan . --db sample
   assay scan requirements.txt -o json
   assay scan registry.example.com/app:1.0 --severity CRITICAL,HIGH --exit-code 0
   assay scan oci:build/image -o sarif --output results.sarif
-  assay scan . --fail-on medium,unknown --ignore-unfixed`,
+  assay scan . --fail-on medium,unknown --ignore-unfixed
+  assay scan sbom.cdx.json
+  assay scan registry.example.com/app:1.0 --from-sbom --key assay.pub`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.exitCodeSet, flags.failOnSet = cmd.Flags().Changed("exit-code"), cmd.Flags().Changed("fail-on")
@@ -60,6 +68,8 @@ for ` + "`assay attest` or `cosign attest`" + `.`,
 	}
 	command.Flags().StringVar(&flags.db, "db", "", "advisory database: a directory, or \"sample\" (default: the user's cache)")
 	formatFlag(command, &flags.format, "table", scanFormats...)
+	command.Flags().BoolVar(&flags.fromSBOM, "from-sbom", false, "scan an image from its signed SBOMs, without pulling it")
+	command.Flags().StringVar(&flags.key, "key", "", "public key file: who must have signed the SBOM of --from-sbom")
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
 	command.Flags().StringVar(&flags.platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
@@ -76,6 +86,9 @@ func (f scanFlags) check() error {
 	}
 	if f.exitCode < 0 || f.exitCode > 255 {
 		return usage("--exit-code %d: want 0 to 255", f.exitCode)
+	}
+	if f.fromSBOM != (f.key != "") {
+		return usage("--from-sbom and --key go together: what nobody signed is nobody's word").withHint("name the public key, such as --key assay.pub; an SBOM in a file is scanned without either")
 	}
 	if isPredicate(f.format) && (len(f.severity) > 0 || f.ignoreUnfixed) {
 		return usage("-o %s: --severity and --ignore-unfixed leave findings out, and evidence holds all of them", f.format).
@@ -107,12 +120,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	}
 	done := host.busy("scanning " + name)
 	defer done()
-	target, err := host.open(ctx, name, flags.platform)
-	if err != nil {
-		return err
-	}
-	defer target.close()
-	report, err := scanTarget(ctx, scanner, target)
+	report, root, err := host.scan(ctx, scanner, name, flags)
 	if err != nil {
 		return err
 	}
@@ -122,7 +130,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 		return err
 	}
 	done()
-	v := view{Report: report, root: host.root(target), hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags), threshold: threshold}
+	v := view{Report: report, root: root, hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags), threshold: threshold}
 	if err := host.write(flags.output, func(w io.Writer) error {
 		return host.to(flags.output).report(w, flags.format, v)
 	}); err != nil {
@@ -177,8 +185,25 @@ func (h *Host) root(t target) string {
 	return filepath.ToSlash(relative)
 }
 
+// scan scans the target that a name means; root is where its paths lie.
+func (h *Host) scan(ctx context.Context, scanner *scan.Scanner, name string, flags scanFlags) (report finding.Report, root string, err error) {
+	if flags.fromSBOM {
+		report, err = h.scanSigned(ctx, scanner, name, flags)
+		return report, "", err
+	}
+	target, err := h.open(ctx, name, flags.platform)
+	if err != nil {
+		return finding.Report{}, "", err
+	}
+	defer target.close()
+	report, err = scanTarget(ctx, scanner, target)
+	return report, h.root(target), err
+}
+
 func scanTarget(ctx context.Context, scanner *scan.Scanner, t target) (finding.Report, error) {
 	switch {
+	case t.document != nil:
+		return scanner.Listed(ctx, t.listed())
 	case t.image != nil:
 		return scanner.Image(ctx, t.image, t.name, t.digest)
 	case t.file != "":

@@ -20,6 +20,9 @@ const maxListed = 40
 // first, then what could not be tested, and last what to do.
 func (h *Host) reportTable(w io.Writer, v view) error {
 	fmt.Fprintf(w, "%s: %s\n", clean(v.Target), packages(v.Inventory.Components))
+	for _, s := range v.SBOMs {
+		fmt.Fprintf(w, "packages as listed by: %s\n", clean(s.String()))
+	}
 	if v.Database.Sample {
 		fmt.Fprintf(w, "advisories: the built-in SAMPLE of %d, which knows a handful of packages; import real ones with `assay db import`\n", v.Database.Records)
 	} else {

@@ -24,6 +24,9 @@ func Summarise(w io.Writer, report finding.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### assay: %s\n\n", markdown.Escape(report.Target))
 	fmt.Fprintf(&b, "Packages tested: %d, vulnerabilities: %d, suppressed: %d, not tested: %d.\n", len(report.Inventory.Components), len(report.Findings), len(report.Suppressed), len(report.Inventory.Unresolved))
+	for _, s := range report.SBOMs {
+		fmt.Fprintf(&b, "Packages as listed by: %s.\n", markdown.Escape(s.String()))
+	}
 	if report.Database.Sample {
 		fmt.Fprintf(&b, "**Only the built-in sample of %d advisories was asked.**\n", report.Database.Records)
 	} else {

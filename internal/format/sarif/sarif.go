@@ -59,6 +59,9 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	if report.Database.Sample {
 		properties.Add("advisories", "the sample that is built into assay")
 	}
+	if len(report.SBOMs) > 0 {
+		properties.Add("sboms", report.SBOMs)
+	}
 	run.WithProperties(properties)
 	out := sarif.NewReport()
 	out.AddRun(run)

@@ -47,6 +47,7 @@ func build(report finding.Report, toolVersion string) document {
 			},
 			Packages:   len(report.Inventory.Components),
 			Unresolved: []unresolved{},
+			SBOMs:      report.SBOMs,
 		},
 	}
 	for _, c := range report.Inventory.Components {

@@ -196,6 +196,8 @@ type extension struct {
 	Packages     int          `json:"packages"`
 	Dependencies dependencies `json:"dependencies"`
 	Unresolved   []unresolved `json:"unresolved"`
+	// SBOMs are what the packages were read from, where not from the target.
+	SBOMs []finding.SBOM `json:"sboms,omitempty"`
 }
 
 type database struct {
