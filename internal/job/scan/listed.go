@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,12 @@ func Signed(ctx context.Context, config SignedConfig) (Listed, error) {
 		return Listed{}, err
 	}
 	deciding, _, future := trust.Newest(claims, config.Now)
+	// In an order of their own, whatever that of the registry: the first one
+	// that lists a package says what is known of it.
+	slices.SortStableFunc(deciding, func(a, b trust.Claim) int {
+		return cmp.Or(cmp.Compare(format(a.Type()), format(b.Type())), cmp.Compare(a.Tool(), b.Tool()),
+			cmp.Compare(a.Evidence().Digest.String(), b.Evidence().Digest.String()))
+	})
 	for _, claim := range future {
 		e := claim.Evidence()
 		e.Rejected = "it is dated " + e.Time.UTC().Format(time.RFC3339) + ", which is in the future"
