@@ -73,28 +73,32 @@ func Encode(w io.Writer, document sbom.Document, version Version) error {
 	return write(w, bom, version, document.Name)
 }
 
+// write encodes what holds nothing that 1.6 lacks. The library's own conversion
+// would leave out empty lists, and an empty list of vulnerabilities says much.
 func write(w io.Writer, bom *cdx.BOM, version Version, name string) error {
-	spec := cdx.SpecVersion1_6
+	bom.SpecVersion = cdx.SpecVersion1_6
 	switch version {
 	case "", V16:
+		version = V16
 	case V17:
-		spec = cdx.SpecVersion1_7
+		bom.SpecVersion = cdx.SpecVersion1_7
 	default:
 		return fmt.Errorf("CycloneDX %s is not written; 1.6 and 1.7 are", version)
 	}
+	bom.JSONSchema = "http://cyclonedx.org/schema/bom-" + string(version) + ".schema.json"
 	var content bytes.Buffer
-	if err := encode(&content, bom, spec); err != nil {
+	if err := encode(&content, bom); err != nil {
 		return fmt.Errorf("writing CycloneDX for %q: %w", name, err)
 	}
 	bom.SerialNumber = "urn:uuid:" + uuid(content.Bytes())
-	if err := encode(w, bom, spec); err != nil {
+	if err := encode(w, bom); err != nil {
 		return fmt.Errorf("writing CycloneDX for %q: %w", name, err)
 	}
 	return nil
 }
 
-func encode(w io.Writer, bom *cdx.BOM, spec cdx.SpecVersion) error {
-	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false).EncodeVersion(bom, spec)
+func encode(w io.Writer, bom *cdx.BOM) error {
+	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false).Encode(bom)
 }
 
 // uuid is a version 8 UUID (RFC 9562, section 5.8) from a hash of content.
