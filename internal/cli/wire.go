@@ -229,7 +229,7 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		return target{}, err
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json") {
 		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
 	}
 	client := h.registries()
