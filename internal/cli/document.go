@@ -94,6 +94,9 @@ func (h *Host) signer(flag, file string) (trust.Signer, error) {
 // scanSigned scans an image from the SBOMs that --key signed. Neither its
 // layers nor its configuration are fetched.
 func (h *Host) scanSigned(ctx context.Context, scanner *scan.Scanner, name string, flags scanFlags) (finding.Report, error) {
+	if _, err := os.Stat(h.path(name)); err == nil || localTarget(name) {
+		return finding.Report{}, usage("%s: --from-sbom is for an image in a registry", name).withHint("what lies here is scanned without it; an SBOM in a file is a target itself")
+	}
 	signer, err := h.signer("--key", flags.key)
 	if err != nil {
 		return finding.Report{}, err
@@ -103,6 +106,9 @@ func (h *Host) scanSigned(ctx context.Context, scanner *scan.Scanner, name strin
 	resolved, err := client.Resolve(ctx, name)
 	if err != nil {
 		return finding.Report{}, err
+	}
+	if !strings.Contains(name, "@") {
+		h.say("%s is %s now; that digest is what counts", name, resolved.Digest)
 	}
 	subjects, err := subjectsOf(resolved, flags.platform)
 	if err != nil {
@@ -119,6 +125,11 @@ func (h *Host) scanSigned(ctx context.Context, scanner *scan.Scanner, name strin
 		h.say("%s was not pulled: its packages are those of its signed SBOM", name)
 	}
 	return report, err
+}
+
+// localTarget says whether a target is spelled as one that no registry has.
+func localTarget(name string) bool {
+	return slices.ContainsFunc([]string{"oci:", "docker-archive:", "sbom:", ".", "/"}, func(head string) bool { return strings.HasPrefix(name, head) })
 }
 
 // subjectsOf are the digests that evidence about an image may name: for an

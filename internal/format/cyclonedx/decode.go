@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -119,13 +118,13 @@ func (d *decoder) metadata(bom strictjson.Members) error {
 
 // target reads the described component.
 func (d *decoder) target(target strictjson.Members) error {
-	t := texts{members: target}
-	d.document.Name = t.get("name")
+	t := strictjson.Texts{Members: target}
+	d.document.Name = t.Get("name")
 	d.document.Kind = finding.Filesystem
-	if t.get("type") == "container" {
+	if t.Get("type") == "container" {
 		d.document.Kind = finding.Container
 	}
-	for _, text := range []string{t.get("version"), digestOfPURL(t.get("purl"))} {
+	for _, text := range []string{t.Get("version"), digestOfPURL(t.Get("purl"))} {
 		if digest, err := subject.Parse(text); err == nil && d.document.Digest.IsZero() {
 			d.document.Digest = digest
 		}
@@ -140,8 +139,8 @@ func (d *decoder) target(target strictjson.Members) error {
 			return fmt.Errorf("metadata.component: property %s: %w", sbom.PropertyImage, err)
 		}
 	}
-	if t.err != nil {
-		return fmt.Errorf("metadata.component: %w", t.err)
+	if t.Err != nil {
+		return fmt.Errorf("metadata.component: %w", t.Err)
 	}
 	return d.walk(target, 1)
 }
@@ -175,8 +174,8 @@ func (d *decoder) tool(metadata strictjson.Members) {
 		if err != nil {
 			return
 		}
-		t := texts{members: tool}
-		name, version := t.get("name"), t.get("version")
+		t := strictjson.Texts{Members: tool}
+		name, version := t.Get("name"), t.Get("version")
 		if name == "assay" {
 			d.document.ToolVersion = version
 		}
@@ -212,16 +211,16 @@ func (d *decoder) walk(parent strictjson.Members, depth int) error {
 }
 
 func (d *decoder) component(members strictjson.Members) error {
-	t := texts{members: members}
+	t := strictjson.Texts{Members: members}
 	properties, err := propertiesOf(members)
 	if err != nil {
 		return err
 	}
-	e := sbom.Entry{Ref: t.get("bom-ref"), Type: t.get("type"), Name: t.get("name"), Version: t.get("version"), PURL: t.get("purl"),
+	e := sbom.Entry{Ref: t.Get("bom-ref"), Type: t.Get("type"), Name: t.Get("name"), Version: t.Get("version"), PURL: t.Get("purl"),
 		Ecosystem: properties.first(propertyEcosystem), Architecture: properties.first(propertyArchitecture),
 		SourceName: properties.first(propertySourceName), SourceVersion: properties.first(propertySourceVersion),
 		Dependency: component.Dependency(properties.first(predicate.DependencyProperty)), Groups: properties.all(propertyGroup)}
-	if group := t.get("group"); group != "" && e.PURL == "" && e.Ecosystem == "" {
+	if group := t.Get("group"); group != "" && e.PURL == "" && e.Ecosystem == "" {
 		e.Name = group + "/" + e.Name
 	}
 	if e.Locations, err = locationsOf(members, properties); err != nil {
@@ -236,9 +235,9 @@ func (d *decoder) component(members strictjson.Members) error {
 	if own := properties.all(propertyLicense); own != nil {
 		e.Licenses = own
 	}
-	description := t.get("description")
-	if t.err != nil {
-		return t.err
+	description := t.Get("description")
+	if t.Err != nil {
+		return t.Err
 	}
 	if e.Type == "operating-system" {
 		os, err := sbom.System(properties.first(sbom.PropertySystem), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
@@ -284,187 +283,4 @@ func (d *decoder) dependencies(bom strictjson.Members) error {
 		}
 	}
 	return nil
-}
-
-// texts reads string members, and keeps the first error.
-type texts struct {
-	members strictjson.Members
-	err     error
-}
-
-func (t *texts) get(name string) string {
-	text, err := t.members.String(name)
-	if t.err == nil {
-		t.err = err
-	}
-	return text
-}
-
-// properties are names and values in their order.
-type properties [][2]string
-
-func propertiesOf(members strictjson.Members) (properties, error) {
-	list, err := members.List("properties", limit.SBOMComponents)
-	if err != nil {
-		return nil, err
-	}
-	var all properties
-	for _, raw := range list {
-		p, err := strictjson.Object(raw, "property", strictjson.Bounds{})
-		if err != nil {
-			return nil, err
-		}
-		t := texts{members: p}
-		all = append(all, [2]string{t.get("name"), t.get("value")})
-		if t.err != nil {
-			return nil, fmt.Errorf("property: %w", t.err)
-		}
-	}
-	return all, nil
-}
-
-func (p properties) first(name string) string {
-	for _, pair := range p {
-		if pair[0] == name {
-			return pair[1]
-		}
-	}
-	return ""
-}
-
-func (p properties) all(name string) []string {
-	var values []string
-	for _, pair := range p {
-		if pair[0] == name {
-			values = append(values, pair[1])
-		}
-	}
-	return values
-}
-
-// locationsOf reads the evidence, else syft's or Trivy's properties.
-func locationsOf(members strictjson.Members, p properties) ([]component.Location, error) {
-	evidence, err := members.Object("evidence")
-	if err != nil {
-		return nil, err
-	}
-	list, err := evidence.List("occurrences", limit.SBOMComponents)
-	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
-	}
-	var locations []component.Location
-	for _, raw := range list {
-		occurrence, err := strictjson.Object(raw, "occurrence", strictjson.Bounds{})
-		if err != nil {
-			return nil, err
-		}
-		t := texts{members: occurrence}
-		l := component.Location{Path: strings.TrimPrefix(t.get("location"), "/")}
-		if context, found := strings.CutPrefix(t.get("additionalContext"), layerContext); found {
-			l.Layer, _ = subject.Parse(context) // another tool's context may begin so too
-		}
-		if t.err != nil {
-			return nil, fmt.Errorf("occurrence: %w", t.err)
-		}
-		if line, err := strconv.Atoi(string(occurrence["line"])); err == nil && line > 0 {
-			l.Line = line
-		}
-		if l.Path != "" {
-			locations = append(locations, l)
-		}
-	}
-	if locations != nil {
-		return locations, nil
-	}
-	for i := range len(p) {
-		name := "syft:location:" + strconv.Itoa(i) + ":"
-		at := p.first(name + "path")
-		if at == "" {
-			break
-		}
-		layer, _ := subject.Parse(p.first(name + "layerID"))
-		locations = append(locations, component.Location{Path: strings.TrimPrefix(at, "/"), Layer: layer})
-	}
-	if at := p.first(trivy + "FilePath"); at != "" && locations == nil {
-		layer, _ := subject.Parse(p.first(trivy + "LayerDiffID"))
-		locations = append(locations, component.Location{Path: strings.TrimPrefix(at, "/"), Layer: layer})
-	}
-	return locations, nil
-}
-
-// trivy heads the names of Trivy's properties.
-const trivy = "aquasecurity:trivy:"
-
-// fromTrivy takes what Trivy says in its own properties: the source package,
-// and by the kind of package whether it was found installed.
-func fromTrivy(e *sbom.Entry, p properties) {
-	if name := p.first(trivy + "SrcName"); name != "" && e.SourceName == "" {
-		e.SourceName, e.SourceVersion = name, p.first(trivy+"SrcVersion")
-		if release := p.first(trivy + "SrcRelease"); release != "" && e.SourceVersion != "" {
-			e.SourceVersion += "-" + release
-		}
-		if epoch := p.first(trivy + "SrcEpoch"); epoch != "" && epoch != "0" && e.SourceVersion != "" {
-			e.SourceVersion = epoch + ":" + e.SourceVersion
-		}
-	}
-	if e.Dependency == "" && p.first(trivy+"PkgType") == "python-pkg" {
-		e.Dependency = component.Installed
-	}
-}
-
-// hashesOf keeps the digests of the algorithms that count here.
-func hashesOf(members strictjson.Members) ([]subject.Digest, error) {
-	list, err := members.List("hashes", limit.SBOMComponents)
-	if err != nil {
-		return nil, err
-	}
-	var digests []subject.Digest
-	for _, raw := range list {
-		hash, err := strictjson.Object(raw, "hash", strictjson.Bounds{})
-		if err != nil {
-			return nil, err
-		}
-		t := texts{members: hash}
-		algorithm, known := map[string]string{"SHA-256": "sha256", "SHA-512": "sha512"}[t.get("alg")]
-		if digest, err := subject.Parse(algorithm + ":" + strings.ToLower(t.get("content"))); known && err == nil {
-			digests = append(digests, digest)
-		}
-		if t.err != nil {
-			return nil, fmt.Errorf("hash: %w", t.err)
-		}
-	}
-	return digests, nil
-}
-
-// licensesOf reads the licences: an expression is one for all, a single SPDX
-// identifier is an expression too.
-func licensesOf(members strictjson.Members) (names []string, expression string, err error) {
-	list, err := members.List("licenses", limit.SBOMComponents)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, raw := range list {
-		choice, err := strictjson.Object(raw, "licence", strictjson.Bounds{})
-		if err != nil {
-			return nil, "", err
-		}
-		license, err := choice.Object("license")
-		if err != nil {
-			return nil, "", fmt.Errorf("licence: %w", err)
-		}
-		c, l := texts{members: choice}, texts{members: license}
-		stated, id, name := c.get("expression"), l.get("id"), l.get("name")
-		if c.err != nil || l.err != nil {
-			return nil, "", fmt.Errorf("licence: an expression, id and name are strings")
-		}
-		if len(list) == 1 {
-			expression = stated + id // the schema allows one of them
-		} else if stated+id != "" {
-			names = append(names, stated+id)
-		}
-		if name != "" && stated+id == "" {
-			names = append(names, name)
-		}
-	}
-	return names, expression, nil
 }

@@ -59,19 +59,19 @@ func decode(content []byte, where string) (sbom.Document, error) {
 }
 
 func (d *decoder) head(members strictjson.Members) error {
-	t := texts{members: members}
-	version := t.get("spdxVersion")
-	if t.err != nil || version != "SPDX-2.2" && version != "SPDX-2.3" {
+	t := strictjson.Texts{Members: members}
+	version := t.Get("spdxVersion")
+	if t.Err != nil || version != "SPDX-2.2" && version != "SPDX-2.3" {
 		return fmt.Errorf("spdxVersion is %.100q; SPDX-2.2 and SPDX-2.3 are read", version)
 	}
 	d.document.Format = "SPDX " + strings.TrimPrefix(version, "SPDX-")
-	d.document.Name, d.document.Kind = t.get("name"), finding.Filesystem
+	d.document.Name, d.document.Kind = t.Get("name"), finding.Filesystem
 	info, err := members.Object("creationInfo")
 	if err != nil {
 		return err
 	}
-	i := texts{members: info}
-	if created := i.get("created"); created != "" {
+	i := strictjson.Texts{Members: info}
+	if created := i.Get("created"); created != "" {
 		made, err := time.Parse(time.RFC3339, created)
 		if err != nil {
 			return fmt.Errorf("creationInfo.created: %.100q is no RFC 3339 time", created)
@@ -92,10 +92,10 @@ func (d *decoder) head(members strictjson.Members) error {
 		}
 	}
 	if err == nil {
-		err = t.err
+		err = t.Err
 	}
 	if err == nil {
-		err = i.err
+		err = i.Err
 	}
 	return err
 }
@@ -151,10 +151,10 @@ func (d *decoder) relationships(members strictjson.Members) error {
 		if err != nil {
 			return err
 		}
-		t := texts{members: relationship}
-		from, kind, to := t.get("spdxElementId"), t.get("relationshipType"), t.get("relatedSpdxElement")
-		if t.err != nil {
-			return fmt.Errorf("relationship %d: %w", i, t.err)
+		t := strictjson.Texts{Members: relationship}
+		from, kind, to := t.Get("spdxElementId"), t.Get("relationshipType"), t.Get("relatedSpdxElement")
+		if t.Err != nil {
+			return fmt.Errorf("relationship %d: %w", i, t.Err)
 		}
 		switch {
 		case kind == "DESCRIBES" && from == documentID:
@@ -191,12 +191,12 @@ func (d *decoder) packages(members strictjson.Members) error {
 }
 
 func (d *decoder) pkg(p strictjson.Members) error {
-	t := texts{members: p}
-	e := sbom.Entry{Ref: t.get("SPDXID"), Name: t.get("name"), Version: t.get("versionInfo"),
-		Type: strings.ToLower(strings.ReplaceAll(t.get("primaryPackagePurpose"), "_", "-"))}
-	source, description := t.get("sourceInfo"), t.get("description")
-	if t.err != nil {
-		return t.err
+	t := strictjson.Texts{Members: p}
+	e := sbom.Entry{Ref: t.Get("SPDXID"), Name: t.Get("name"), Version: t.Get("versionInfo"),
+		Type: strings.ToLower(strings.ReplaceAll(t.Get("primaryPackagePurpose"), "_", "-"))}
+	source, description := t.Get("sourceInfo"), t.Get("description")
+	if t.Err != nil {
+		return t.Err
 	}
 	notes, err := annotationsOf(p)
 	if err != nil {
@@ -205,7 +205,7 @@ func (d *decoder) pkg(p strictjson.Members) error {
 	if e.PURL, err = purlOf(p); err != nil {
 		return err
 	}
-	if d.described[e.Ref] && (e.PURL == "" || strings.HasPrefix(e.PURL, "pkg:oci/") || e.Type == "container") {
+	if d.described[e.Ref] && (e.PURL == "" || strings.HasPrefix(e.PURL, "pkg:oci/") || e.Type == "container" || len(d.described) == 1 && !matched(e.PURL)) {
 		return d.target(e, notes)
 	}
 	if e.Type == "operating-system" {
@@ -238,6 +238,14 @@ func (d *decoder) pkg(p strictjson.Members) error {
 	return d.collector.Add(e)
 }
 
+// matched says whether a package URL is of a type that advisories are matched
+// for, so that what it names is a package and no workload.
+func matched(url string) bool {
+	return slices.ContainsFunc([]string{"pypi", "deb", "apk", "rpm", "conda"}, func(kind string) bool {
+		return strings.HasPrefix(url, "pkg:"+kind+"/")
+	})
+}
+
 // target reads the described package.
 func (d *decoder) target(e sbom.Entry, notes annotations) error {
 	if e.Name != "" {
@@ -262,15 +270,15 @@ func (d *decoder) target(e sbom.Entry, notes annotations) error {
 // syft's "acquired package info from …: PATH, PATH", Trivy's "LayerDiffID: …",
 // "PkgType: …" and "built package from: NAME VERSION".
 func foreign(e *sbom.Entry, p strictjson.Members, notes annotations, source string) error {
-	t := texts{members: p}
-	for _, text := range []string{t.get("licenseConcluded"), t.get("licenseDeclared")} {
+	t := strictjson.Texts{Members: p}
+	for _, text := range []string{t.Get("licenseConcluded"), t.Get("licenseDeclared")} {
 		if text != "" && text != "NOASSERTION" && text != "NONE" {
 			e.Expression = text
 			break
 		}
 	}
-	if t.err != nil {
-		return t.err
+	if t.Err != nil {
+		return t.Err
 	}
 	layer, _ := subject.Parse(notes.first("LayerDiffID: ")) // none, where it is no digest
 	if _, places, found := strings.Cut(source, ": "); found && strings.HasPrefix(source, "acquired package info from") {
@@ -287,20 +295,6 @@ func foreign(e *sbom.Entry, p strictjson.Members, notes annotations, source stri
 		e.Dependency = component.Installed
 	}
 	return nil
-}
-
-// texts reads string members, and keeps the first error.
-type texts struct {
-	members strictjson.Members
-	err     error
-}
-
-func (t *texts) get(name string) string {
-	text, err := t.members.String(name)
-	if t.err == nil {
-		t.err = err
-	}
-	return text
 }
 
 func stringsOf(members strictjson.Members, name string) ([]string, error) {
@@ -374,10 +368,10 @@ func purlOf(p strictjson.Members) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		t := texts{members: ref}
-		kind, locator := t.get("referenceType"), t.get("referenceLocator")
-		if t.err != nil {
-			return "", fmt.Errorf("externalRef: %w", t.err)
+		t := strictjson.Texts{Members: ref}
+		kind, locator := t.Get("referenceType"), t.Get("referenceLocator")
+		if t.Err != nil {
+			return "", fmt.Errorf("externalRef: %w", t.Err)
 		}
 		if kind == "purl" {
 			return locator, nil
@@ -398,13 +392,13 @@ func checksumsOf(p strictjson.Members) ([]subject.Digest, error) {
 		if err != nil {
 			return nil, err
 		}
-		t := texts{members: checksum}
-		digest, err := subject.Parse(strings.ToLower(t.get("algorithm") + ":" + t.get("checksumValue")))
-		if err == nil && t.err == nil {
+		t := strictjson.Texts{Members: checksum}
+		digest, err := subject.Parse(strings.ToLower(t.Get("algorithm") + ":" + t.Get("checksumValue")))
+		if err == nil && t.Err == nil {
 			digests = append(digests, digest)
 		}
-		if t.err != nil {
-			return nil, fmt.Errorf("checksum: %w", t.err)
+		if t.Err != nil {
+			return nil, fmt.Errorf("checksum: %w", t.Err)
 		}
 	}
 	return digests, nil

@@ -117,6 +117,13 @@ func TestDescribed(t *testing.T) {
 	if text := show(got); text != "PyPI a 1   declared bom.json  []\n" || got.Format != "SPDX 2.2" {
 		t.Errorf("got %s", text)
 	}
+	const ours = `{"SPDXID":"SPDXRef-r","name":"acme/app","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:github/acme/app@main"}]}`
+	if got := decode(t, `{"spdxVersion":"SPDX-2.3","documentDescribes":["SPDXRef-r"],"packages":[`+ours+`]}`); show(got) != "" || got.Name != "acme/app" {
+		t.Errorf("the repository itself: %s", show(got))
+	}
+	if got := decode(t, `{"spdxVersion":"SPDX-2.3","documentDescribes":["SPDXRef-r","SPDXRef-x"],"packages":[`+ours+`]}`); len(got.Inventory.Unresolved) != 1 {
+		t.Errorf("one of many that are described: %s", show(got))
+	}
 }
 
 func TestDecodeRefuses(t *testing.T) {
