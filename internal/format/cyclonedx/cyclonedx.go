@@ -9,10 +9,10 @@
 //
 // Where each component was found stands in its evidence (occurrences, with the
 // layer as additional context). What CycloneDX has no field for stands in
-// properties named "assay:…": whether a component was found installed or only
-// declared, its ecosystem and source package, and in the metadata what could
-// not be resolved to a version, because that is no component. Decode gives all
-// of it back.
+// properties: "assay:dependency" says whether a component was found installed or
+// only declared, "assay:component" holds the rest as JSON; in the metadata stands
+// what could not be resolved to a version, because that is no component. Decode
+// gives all of it back.
 //
 // Dependencies name only what an inventory says; a component without an entry
 // has unknown ones. XML is not read. The package is the only importer of
@@ -44,19 +44,6 @@ type Version string
 const (
 	V16 Version = "1.6"
 	V17 Version = "1.7"
-)
-
-// The properties of components that are ours, besides
-// predicate.DependencyProperty and those of package sbom.
-const (
-	propertyEcosystem     = "assay:ecosystem"
-	propertyArchitecture  = "assay:architecture"
-	propertySourceName    = "assay:source:name"
-	propertySourceVersion = "assay:source:version"
-	propertyGroup         = "assay:group"
-	// propertyLicense is a licence in the package's own words, where the
-	// component has an SPDX expression for them.
-	propertyLicense = "assay:license"
 )
 
 // layerContext heads the additional context of an occurrence in an image.
@@ -150,7 +137,10 @@ func (b *builder) build(document sbom.Document) (*cdx.BOM, error) {
 		if c.Name == "" || c.Version == "" {
 			return nil, fmt.Errorf("component %d (%q, version %q) lacks a name or a version", i, c.Name, c.Version)
 		}
-		entry := b.library(c)
+		entry, err := b.library(c)
+		if err != nil {
+			return nil, err
+		}
 		b.components = append(b.components, entry.BOMRef)
 		list = append(list, entry)
 	}
@@ -159,25 +149,21 @@ func (b *builder) build(document sbom.Document) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// beside are the records of an inventory that are no components.
+// beside is what an inventory holds that is no component.
 func beside(inventory component.Inventory) (*[]cdx.Property, error) {
 	var list []cdx.Property
-	add := func(name string, value any) error {
-		text, err := sbom.Compact(value)
-		list = append(list, cdx.Property{Name: name, Value: text})
-		return err
-	}
 	for _, u := range inventory.Unresolved {
-		if err := add(sbom.PropertyUnresolved, u); err != nil {
+		text, err := sbom.Compact(u)
+		if err != nil {
 			return nil, err
 		}
+		list = append(list, cdx.Property{Name: sbom.PropertyUnresolved, Value: text})
 	}
-	for _, s := range inventory.Sources {
-		if err := add(sbom.PropertySource, s); err != nil {
-			return nil, err
-		}
+	rest, err := sbom.Inventory(inventory)
+	if rest != "" {
+		list = append(list, cdx.Property{Name: sbom.PropertyInventory, Value: rest})
 	}
-	return optional(list), nil
+	return optional(list), err
 }
 
 func optional[T any](list []T) *[]T {
@@ -200,7 +186,7 @@ func (b *builder) described(document sbom.Document) (*cdx.Component, error) {
 	}
 	c.BOMRef = b.references.unique(ref)
 	if document.Image != nil {
-		text, err := sbom.Compact(document.Image)
+		text, err := sbom.Image(*document.Image)
 		if err != nil {
 			return nil, err
 		}
@@ -219,42 +205,33 @@ func (b *builder) system(os component.OperatingSystem) (cdx.Component, error) {
 	return entry, err
 }
 
-func (b *builder) library(c component.Component) cdx.Component {
+func (b *builder) library(c component.Component) (cdx.Component, error) {
 	ref := c.PURL
 	if ref == "" {
 		ref = c.Ecosystem + ":" + c.Name + "@" + c.Version
 	}
-	properties := []cdx.Property{{Name: predicate.DependencyProperty, Value: string(c.Dependency)}}
-	for _, p := range []cdx.Property{{Name: propertyEcosystem, Value: c.Ecosystem}, {Name: propertyArchitecture, Value: c.Architecture},
-		{Name: propertySourceName, Value: c.SourceName}, {Name: propertySourceVersion, Value: c.SourceVersion}} {
-		if p.Value != "" {
-			properties = append(properties, p)
-		}
-	}
+	text, err := sbom.Component(c, true)
 	entry := cdx.Component{BOMRef: b.references.unique(ref), Type: cdx.ComponentTypeLibrary, Name: c.Name, Version: c.Version,
-		PackageURL: c.PURL, Hashes: hashes(c.Hashes), Evidence: occurrences(c.Locations)}
-	for _, group := range c.Groups {
+		PackageURL: c.PURL, Hashes: hashes(c.Hashes), Evidence: occurrences(c.Locations), Properties: &[]cdx.Property{
+			{Name: predicate.DependencyProperty, Value: string(c.Dependency)}, {Name: sbom.PropertyComponent, Value: text}}}
+	if len(c.Groups) > 0 {
 		entry.Scope = cdx.ScopeOptional
-		properties = append(properties, cdx.Property{Name: propertyGroup, Value: group})
 	}
+	// A package's own words are names: "id" takes SPDX identifiers only, and
+	// "expression" stands alone.
 	var licenses cdx.Licenses
 	for _, text := range c.Licenses {
-		switch {
-		case text == "":
-		case c.Expression != "":
-			properties = append(properties, cdx.Property{Name: propertyLicense, Value: text})
-		default: // "id" takes SPDX identifiers only
+		if text != "" {
 			licenses = append(licenses, cdx.LicenseChoice{License: &cdx.License{Name: text}})
 		}
 	}
 	if c.Expression != "" {
-		licenses = cdx.Licenses{{Expression: c.Expression}} // it stands alone
+		licenses = cdx.Licenses{{Expression: c.Expression}}
 	}
 	if licenses != nil {
 		entry.Licenses = &licenses
 	}
-	entry.Properties = &properties
-	return entry
+	return entry, err
 }
 
 func occurrences(locations []component.Location) *cdx.Evidence {

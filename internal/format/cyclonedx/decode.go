@@ -95,19 +95,12 @@ func (d *decoder) metadata(bom strictjson.Members) error {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	for _, text := range properties.all(sbom.PropertyUnresolved) {
-		var u component.Unresolved
-		if err := json.Unmarshal([]byte(text), &u); err != nil {
-			// Another version's words are kept as they are.
-			u = component.Unresolved{Text: text, Reason: "it was not resolved when the document was made", Location: component.Location{Path: d.where}}
-		}
-		d.collector.Unresolved(u)
+		d.collector.Unresolved(text)
 	}
-	for _, text := range properties.all(sbom.PropertySource) {
-		var s component.Source
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return fmt.Errorf("metadata: property %s: %w", sbom.PropertySource, err)
+	if text := properties.first(sbom.PropertyInventory); text != "" {
+		if err := d.collector.Rest(text); err != nil {
+			return fmt.Errorf("metadata: %w", err)
 		}
-		d.collector.Source(s)
 	}
 	target, err := metadata.Object("component")
 	if err != nil || target == nil {
@@ -134,9 +127,8 @@ func (d *decoder) target(target strictjson.Members) error {
 		return fmt.Errorf("metadata.component: %w", err)
 	}
 	if text := properties.first(sbom.PropertyImage); text != "" {
-		d.document.Image = &finding.Image{}
-		if err := json.Unmarshal([]byte(text), d.document.Image); err != nil {
-			return fmt.Errorf("metadata.component: property %s: %w", sbom.PropertyImage, err)
+		if d.document.Image, err = sbom.ReadImage(text); err != nil {
+			return fmt.Errorf("metadata.component: %w", err)
 		}
 	}
 	if t.Err != nil {
@@ -217,10 +209,11 @@ func (d *decoder) component(members strictjson.Members) error {
 		return err
 	}
 	e := sbom.Entry{Ref: t.Get("bom-ref"), Type: t.Get("type"), Name: t.Get("name"), Version: t.Get("version"), PURL: t.Get("purl"),
-		Ecosystem: properties.first(propertyEcosystem), Architecture: properties.first(propertyArchitecture),
-		SourceName: properties.first(propertySourceName), SourceVersion: properties.first(propertySourceVersion),
-		Dependency: component.Dependency(properties.first(predicate.DependencyProperty)), Groups: properties.all(propertyGroup)}
-	if group := t.Get("group"); group != "" && e.PURL == "" && e.Ecosystem == "" {
+		Dependency: component.Dependency(properties.first(predicate.DependencyProperty))}
+	if e.Stated, err = sbom.ReadComponent(properties.first(sbom.PropertyComponent)); err != nil {
+		return err
+	}
+	if group := t.Get("group"); group != "" && e.PURL == "" && e.Stated == nil {
 		e.Name = group + "/" + e.Name
 	}
 	if e.Locations, err = locationsOf(members, properties); err != nil {
@@ -232,15 +225,12 @@ func (d *decoder) component(members strictjson.Members) error {
 	if e.Licenses, e.Expression, err = licensesOf(members); err != nil {
 		return err
 	}
-	if own := properties.all(propertyLicense); own != nil {
-		e.Licenses = own
-	}
 	description := t.Get("description")
 	if t.Err != nil {
 		return t.Err
 	}
 	if e.Type == "operating-system" {
-		os, err := sbom.System(properties.first(sbom.PropertySystem), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
+		os, err := sbom.ReadSystem(properties.first(sbom.PropertySystem), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
 		if err != nil {
 			return err
 		}

@@ -173,26 +173,34 @@ func bom(components string) string {
 
 // TestUnresolved holds every way in which an entry names no package.
 func TestUnresolved(t *testing.T) {
-	ours := `"properties":[{"name":"assay:dependency","value":"installed"},{"name":"assay:ecosystem","value":"%s"}]`
+	// ours is an entry's end as Assay writes it.
+	ours := func(url, name, version, ecosystem string) string {
+		return fmt.Sprintf(`"purl":%q,"properties":[{"name":"assay:dependency","value":"installed"},{"name":"assay:component","value":"{\"ecosystem\":\"%s\",\"name\":\"%s\",\"version\":\"%s\",\"purl\":\"%s\",\"dependency\":\"installed\"}"}]`,
+			url, ecosystem, name, version, url)
+	}
 	for entry, want := range map[string]string{
-		`"purl":"pkg:pypi/a"`:                                                               "names no version",
-		`"purl":"pkg:pypi/a@>=1"`:                                                           `">=1" is a range`,
-		`"purl":"pkg:pypi/a@1.*"`:                                                           `"1.*" is a range`,
-		`"purl":"pkg:pypi/a@1%0A2"`:                                                         "is no version",
-		`"purl":"pkg:pypi/-a-@1"`:                                                           "is no name of a Python project",
-		`"purl":"pkg:pypi/x/a@1"`:                                                           "is no name of a Python project",
-		`"purl":"nonsense"`:                                                                 "is no package URL",
-		`"purl":"pkg:golang/x/y@v1"`:                                                        "type golang are not matched",
-		`"purl":"pkg:deb/debian/a@1"`:                                                       "release",
-		`"purl":"pkg:deb/debian/a@1?distro=bookworm"`:                                       "release",
-		`"purl":"pkg:pypi/a@` + strings.Repeat("1", 300) + `"`:                              "longer than 256",
-		`"purl":"pkg:pypi/a@1?x=` + strings.Repeat("1", limit.PURL) + `"`:                   "bound of 4096",
-		`"purl":"pkg:pypi/evil@1",` + fmt.Sprintf(ours, "PyPI"):                             "its package URL names evil 1",
-		`"purl":"pkg:pypi/a@2",` + fmt.Sprintf(ours, "PyPI"):                                "its package URL names a 2",
-		`"purl":"pkg:pypi/a@1",` + fmt.Sprintf(ours, "Debian:12"):                           "of type pypi",
-		`"purl":"pkg:deb/debian/a@1?distro=debian-12",` + fmt.Sprintf(ours, "PyPI"):         "of type deb",
-		`"purl":"pkg:deb/debian/a@1?distro=debian-12",` + fmt.Sprintf(ours, "Ubuntu:24.04"): "of type deb",
-		`"purl":"pkg:rpm/redhat/a@1?distro=rhel-9",` + fmt.Sprintf(ours, "PyPI"):            "of type rpm",
+		`"purl":"pkg:pypi/a"`:                                             "names no version",
+		`"purl":"pkg:pypi/a@>=1"`:                                         `">=1" is a range`,
+		`"purl":"pkg:pypi/a@1.*"`:                                         `"1.*" is a range`,
+		`"purl":"pkg:pypi/a@1%0A2"`:                                       "is no version",
+		`"purl":"pkg:pypi/-a-@1"`:                                         "is no name of a Python project",
+		`"purl":"pkg:pypi/x/a@1"`:                                         "is no name of a Python project",
+		`"purl":"nonsense"`:                                               "is no package URL",
+		`"purl":"pkg:golang/x/y@v1"`:                                      "type golang are not matched",
+		`"purl":"pkg:deb/debian/a@1"`:                                     "release",
+		`"purl":"pkg:deb/debian/a@1?distro=bookworm"`:                     "release",
+		`"purl":"pkg:pypi/a@` + strings.Repeat("1", 300) + `"`:            "longer than 256",
+		`"purl":"pkg:pypi/a@1?x=` + strings.Repeat("1", limit.PURL) + `"`: "bound of 4096",
+		ours("pkg:pypi/evil@1", "a", "1", "PyPI"):                         "its package URL names evil 1",
+		ours("pkg:pypi/a@2", "a", "1", "PyPI"):                            "its package URL names a 2",
+		ours("pkg:pypi/a@1", "b", "1", "PyPI"):                            "assay:component says b 1",
+		ours("pkg:pypi/a@1", "a", "2", "PyPI"):                            "assay:component says a 2",
+		ours("pkg:pypi/a@1", "a", "1", ""):                                "lacks a name, a version or an ecosystem",
+		strings.Replace(ours("pkg:pypi/a@1", "a", "1", "PyPI"), "installed", "declared", 1): "(pkg:pypi/a@1, declared), and assay:component says a 1 (pkg:pypi/a@1, installed)",
+		ours("pkg:pypi/a@1", "a", "1", "Debian:12"):                                         "of type pypi",
+		ours("pkg:deb/debian/a@1?distro=debian-12", "a", "1", "PyPI"):                       "of type deb",
+		ours("pkg:deb/debian/a@1?distro=debian-12", "a", "1", "Ubuntu:24.04"):               "of type deb",
+		ours("pkg:rpm/redhat/a@1?distro=rhel-9", "a", "1", "PyPI"):                          "of type rpm",
 	} {
 		got := decode(t, bom(`{"type":"library","name":"a","version":"1",`+entry+`}`)).Inventory
 		if len(got.Components) != 0 || len(got.Unresolved) != 1 || !strings.Contains(got.Unresolved[0].Reason, want) {
@@ -201,7 +209,7 @@ func TestUnresolved(t *testing.T) {
 	}
 	// The twins: the same with nothing wrong.
 	for _, entry := range []string{`"purl":"pkg:pypi/a@1"`, `"purl":"pkg:deb/debian/a@1?distro=debian-12.5"`,
-		`"purl":"pkg:pypi/a@1",` + fmt.Sprintf(ours, "PyPI"), `"purl":"pkg:deb/debian/a@1?distro=debian-12",` + fmt.Sprintf(ours, "Debian:12"), fmt.Sprintf(ours, "PyPI")} {
+		ours("pkg:pypi/a@1", "a", "1", "PyPI"), ours("pkg:deb/debian/a@1?distro=debian-12", "a", "1", "Debian:12"), ours("", "a", "1", "PyPI")} {
 		got := decode(t, bom(`{"type":"library","name":"a","version":"1",`+entry+`}`)).Inventory
 		if len(got.Components) != 1 || len(got.Unresolved) != 0 {
 			t.Errorf("%s: got %+v", entry, got)

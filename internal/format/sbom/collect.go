@@ -24,14 +24,12 @@ type Entry struct {
 	// mapped to it.
 	Type                string
 	Name, Version, PURL string
-	// Ecosystem is set for entries that Assay wrote; then Name, Version and
-	// Architecture are the component's own.
-	Ecosystem, Architecture   string
+	// Stated is what ReadComponent gave; nil for entries of other tools.
+	Stated                    *component.Component
 	SourceName, SourceVersion string
 	Dependency                component.Dependency
 	Licenses                  []string
 	Expression                string
-	Groups                    []string
 	Hashes                    []subject.Digest
 	Locations                 []component.Location
 }
@@ -45,7 +43,7 @@ type Collector struct {
 	edges   []edge
 	places  map[string]string
 	extra   []component.Unresolved
-	sources []component.Source
+	rest    component.Inventory
 }
 
 type edge struct{ from, to string }
@@ -60,7 +58,7 @@ func (c *Collector) Add(e Entry) error {
 	if c.added++; c.added > limit.SBOMComponents {
 		return &limit.Error{What: c.where, Bound: limit.SBOMComponents, Unit: "components"}
 	}
-	if e.Type == "file" && e.PURL == "" && e.Ecosystem == "" {
+	if e.Type == "file" && e.PURL == "" && e.Stated == nil {
 		return nil
 	}
 	c.entries = append(c.entries, e)
@@ -81,23 +79,6 @@ func (c *Collector) Edge(from, to string) error {
 // there.
 func (c *Collector) Place(ref, path string) { c.places[ref] = path }
 
-// System is an operating system: what Assay wrote of it, as JSON, where that
-// names the same one as the document's own fields, else these.
-func System(ours string, stated component.OperatingSystem) (component.OperatingSystem, error) {
-	stated.ID = strings.ToLower(stated.ID)
-	if ours == "" {
-		return stated, nil
-	}
-	var os component.OperatingSystem
-	if err := json.Unmarshal([]byte(ours), &os); err != nil {
-		return os, fmt.Errorf("%s: %w", PropertySystem, err)
-	}
-	if os.ID != stated.ID || os.VersionID != stated.VersionID {
-		return os, fmt.Errorf("it is called %s %s, and %s says %s %s", stated.ID, stated.VersionID, PropertySystem, os.ID, os.VersionID)
-	}
-	return os, nil
-}
-
 // System takes the operating system. A second one is an unresolved record.
 func (c *Collector) System(os component.OperatingSystem) {
 	if c.os != nil {
@@ -108,10 +89,23 @@ func (c *Collector) System(os component.OperatingSystem) {
 	c.os = &os
 }
 
-// Unresolved and Source take what Assay's own documents keep beside their
-// components.
-func (c *Collector) Unresolved(u component.Unresolved) { c.extra = append(c.extra, u) }
-func (c *Collector) Source(s component.Source)         { c.sources = append(c.sources, s) }
+// Unresolved takes an unresolved record, as JSON. What is none is kept as it
+// is: another version may write it in other words.
+func (c *Collector) Unresolved(text string) {
+	var u component.Unresolved
+	if err := json.Unmarshal([]byte(text), &u); err != nil {
+		u = component.Unresolved{Text: text, Reason: "it was not resolved when the document was made", Location: c.here(component.Location{})}
+	}
+	c.extra = append(c.extra, u)
+}
+
+// Rest takes what Inventory wrote.
+func (c *Collector) Rest(text string) error {
+	if err := json.Unmarshal([]byte(text), &c.rest); err != nil {
+		return fmt.Errorf("%s: %w", PropertyInventory, err)
+	}
+	return nil
+}
 
 func (c *Collector) here(l component.Location) component.Location {
 	if l.Path == "" {
@@ -122,14 +116,15 @@ func (c *Collector) here(l component.Location) component.Location {
 
 // Inventory is what the document lists, sorted.
 func (c *Collector) Inventory() component.Inventory {
-	inventory := component.Inventory{OperatingSystem: c.os, Unresolved: c.extra, Sources: c.sources}
+	inventory := c.rest
+	inventory.Components, inventory.Unresolved, inventory.OperatingSystem = nil, c.extra, c.os
 	found := c.foundAt()
 	position := map[string]int{} // of an entry's component
 	for _, e := range c.entries {
 		if len(e.Locations) == 0 {
 			e.Locations = found[e.Ref]
 		}
-		if e.PURL == "" && e.Ecosystem == "" {
+		if e.PURL == "" && e.Stated == nil {
 			if _, place := c.places[e.Ref]; place {
 				continue
 			}
@@ -169,29 +164,43 @@ func (c *Collector) foundAt() map[string][]component.Location {
 }
 
 func (c *Collector) component(e Entry) (component.Component, error) {
-	made := component.Component{Ecosystem: e.Ecosystem, Name: e.Name, Version: e.Version, Architecture: e.Architecture,
-		SourceName: e.SourceName, SourceVersion: e.SourceVersion, PURL: e.PURL}
-	if e.Ecosystem != "" {
-		if e.Name == "" || e.Version == "" {
-			return made, &purl.Error{Name: e.Name, Reason: "it lacks a name or a version"}
-		}
-		if err := purl.Agree(made); err != nil {
-			return made, err
-		}
-	} else {
-		var err error
-		if made, err = purl.Parse(e.PURL, c.os); err != nil {
-			return made, err
-		}
+	var made component.Component
+	var err error
+	if e.Stated != nil {
+		made, err = stated(e)
+	} else if made, err = purl.Parse(e.PURL, c.os); err == nil {
 		made.SourceName, made.SourceVersion = cmp.Or(e.SourceName, made.SourceName), cmp.Or(e.SourceVersion, made.SourceVersion)
+		made.Licenses, made.Expression, made.Dependency = e.Licenses, e.Expression, e.Dependency
 	}
-	made.Licenses, made.Expression, made.Groups, made.Hashes = e.Licenses, e.Expression, e.Groups, e.Hashes
-	made.Locations = e.Locations
+	if err != nil {
+		return made, err
+	}
+	made.Hashes = e.Hashes
+	if len(made.Locations) == 0 {
+		made.Locations = e.Locations
+	}
 	if len(made.Locations) == 0 {
 		made.Locations = []component.Location{{Path: c.where}}
 	}
-	made.Dependency = cmp.Or(e.Dependency, known(made))
+	made.Dependency = cmp.Or(made.Dependency, known(made))
 	return made, nil
+}
+
+// stated is what Assay wrote of a component, where it is about the same package
+// as the format's own fields, which other tools read.
+func stated(e Entry) (component.Component, error) {
+	made := *e.Stated
+	switch {
+	case e.Name == "" || e.Version == "" || made.Ecosystem == "":
+		return made, &purl.Error{Name: e.Name, Reason: "it lacks a name, a version or an ecosystem"}
+	case made.Name != e.Name || made.Version != e.Version || made.PURL != e.PURL || made.Dependency != e.Dependency:
+		return made, &purl.Error{Name: e.Name, Reason: fmt.Sprintf("it is called %s %s (%s, %s), and %s says %s %s (%s, %s)", e.Name, e.Version, e.PURL, e.Dependency,
+			PropertyComponent, made.Name, made.Version, made.PURL, made.Dependency)}
+	}
+	if made.Licenses == nil {
+		made.Licenses = e.Licenses
+	}
+	return made, purl.Agree(made)
 }
 
 // known says how a package is known where the document does not say it: those

@@ -32,7 +32,8 @@ type Document struct {
 	Digest subject.Digest
 	// Kind makes the described component a container or an application.
 	Kind finding.TargetKind
-	// Image is what is known of an image besides its packages; nil for files.
+	// Image is what is known of an image's layers; nil for files. Its labels
+	// are not written.
 	Image *finding.Image
 	// Inventory is what was found, sorted (Inventory.Sort).
 	Inventory component.Inventory
@@ -49,12 +50,14 @@ type Document struct {
 }
 
 // The names of properties (CycloneDX) and annotations (SPDX) that are ours,
-// besides predicate.DependencyProperty. All hold the JSON of the domain's own
-// types: an operating system, an unresolved record, a source, an image.
+// besides predicate.DependencyProperty. All hold JSON: of a component and an
+// inventory what the format has no fields for, of an operating system, an
+// unresolved record and an image the whole.
 const (
+	PropertyComponent  = "assay:component"
+	PropertyInventory  = "assay:inventory"
 	PropertySystem     = "assay:system"
 	PropertyUnresolved = "assay:unresolved"
-	PropertySource     = "assay:source"
 	PropertyImage      = "assay:image"
 )
 

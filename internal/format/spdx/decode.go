@@ -107,19 +107,10 @@ func (d *decoder) notes(members strictjson.Members) error {
 		return err
 	}
 	for _, text := range notes.all(sbom.PropertyUnresolved + "=") {
-		var u component.Unresolved
-		if err := json.Unmarshal([]byte(text), &u); err != nil {
-			// Another version's words are kept as they are.
-			u = component.Unresolved{Text: text, Reason: "it was not resolved when the document was made", Location: component.Location{Path: d.where}}
-		}
-		d.collector.Unresolved(u)
+		d.collector.Unresolved(text)
 	}
-	for _, text := range notes.all(sbom.PropertySource + "=") {
-		var s component.Source
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return fmt.Errorf("annotation %s: %w", sbom.PropertySource, err)
-		}
-		d.collector.Source(s)
+	if text := notes.first(sbom.PropertyInventory + "="); text != "" {
+		return d.collector.Rest(text)
 	}
 	return nil
 }
@@ -209,7 +200,7 @@ func (d *decoder) pkg(p strictjson.Members) error {
 		return d.target(e, notes)
 	}
 	if e.Type == "operating-system" {
-		os, err := sbom.System(notes.first(sbom.PropertySystem+"="), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
+		os, err := sbom.ReadSystem(notes.first(sbom.PropertySystem+"="), component.OperatingSystem{ID: e.Name, VersionID: e.Version, PrettyName: description})
 		if err != nil {
 			return err
 		}
@@ -220,14 +211,11 @@ func (d *decoder) pkg(p strictjson.Members) error {
 	if e.Hashes, err = checksumsOf(p); err != nil {
 		return err
 	}
-	if text := notes.first(annotationComponent); text != "" {
-		var s stated
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return fmt.Errorf("annotation %s: %w", annotationComponent, err)
+	if e.Stated, err = sbom.ReadComponent(notes.first(sbom.PropertyComponent + "=")); err != nil || e.Stated != nil {
+		if err == nil {
+			err = d.collector.Add(e)
 		}
-		e.Ecosystem, e.Architecture, e.SourceName, e.SourceVersion = s.Ecosystem, s.Architecture, s.SourceName, s.SourceVersion
-		e.Licenses, e.Expression, e.Groups, e.Locations = s.Licenses, s.Expression, s.Groups, s.Locations
-		return d.collector.Add(e)
+		return err
 	}
 	if err := foreign(&e, p, notes, source); err != nil {
 		return err
@@ -257,13 +245,13 @@ func (d *decoder) target(e sbom.Entry, notes annotations) error {
 	if digest, err := subject.Parse(e.Version); err == nil {
 		d.document.Digest = digest
 	}
-	if text := notes.first(sbom.PropertyImage + "="); text != "" {
-		d.document.Image = &finding.Image{}
-		if err := json.Unmarshal([]byte(text), d.document.Image); err != nil {
-			return fmt.Errorf("annotation %s: %w", sbom.PropertyImage, err)
-		}
+	text := notes.first(sbom.PropertyImage + "=")
+	if text == "" {
+		return nil
 	}
-	return nil
+	var err error
+	d.document.Image, err = sbom.ReadImage(text)
+	return err
 }
 
 // foreign takes what other tools say in their own ways: the declared licence,

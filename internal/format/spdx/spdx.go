@@ -38,22 +38,6 @@ import (
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-// annotationComponent heads the annotation with what a package has no field
-// for: a [stated] as JSON.
-const annotationComponent = "assay:component="
-
-// stated is what SPDX has no field for.
-type stated struct {
-	Ecosystem     string               `json:"ecosystem"`
-	Architecture  string               `json:"architecture,omitempty"`
-	SourceName    string               `json:"sourceName,omitempty"`
-	SourceVersion string               `json:"sourceVersion,omitempty"`
-	Licenses      []string             `json:"licenses,omitempty"`
-	Expression    string               `json:"expression,omitempty"`
-	Groups        []string             `json:"groups,omitempty"`
-	Locations     []component.Location `json:"locations"`
-}
-
 const noAssertion = "NOASSERTION"
 
 // Encode writes a document, indented, with a newline at its end. An empty name
@@ -125,9 +109,11 @@ func (b *builder) build(document sbom.Document) (*v2_3.Document, error) {
 	if os := document.Inventory.OperatingSystem; os != nil {
 		p := b.pkg("OperatingSystem-"+os.ID+"-"+os.VersionID, os.ID, os.VersionID)
 		p.PrimaryPackagePurpose, p.PackageDescription, p.PackageSourceInfo = "OPERATING_SYSTEM", os.PrettyName, sourceInfo([]component.Location{os.Location})
-		if err := b.annotate(p, sbom.PropertySystem+"=", os); err != nil {
+		text, err := sbom.Compact(os)
+		if err != nil {
 			return nil, err
 		}
+		p.Annotations = append(p.Annotations, b.annotation(sbom.PropertySystem+"="+text))
 		add(p, target.PackageSPDXIdentifier, common.TypeRelationshipContains)
 	}
 	components := document.Inventory.Components
@@ -161,31 +147,23 @@ func (b *builder) build(document sbom.Document) (*v2_3.Document, error) {
 	return doc, b.beside(doc, document.Inventory)
 }
 
-// beside writes the records of an inventory that are no components.
+// beside writes what an inventory holds that is no package.
 func (b *builder) beside(doc *v2_3.Document, inventory component.Inventory) error {
-	note := func(name string, value any) error {
-		text, err := sbom.Compact(value)
+	note := func(name, text string) {
 		annotation := b.annotation(name + "=" + text)
 		doc.Annotations = append(doc.Annotations, &annotation)
-		return err
 	}
 	for _, u := range inventory.Unresolved {
-		if err := note(sbom.PropertyUnresolved, u); err != nil {
+		text, err := sbom.Compact(u)
+		if err != nil {
 			return err
 		}
+		note(sbom.PropertyUnresolved, text)
 	}
-	for _, s := range inventory.Sources {
-		if err := note(sbom.PropertySource, s); err != nil {
-			return err
-		}
+	rest, err := sbom.Inventory(inventory)
+	if rest != "" {
+		note(sbom.PropertyInventory, rest)
 	}
-	return nil
-}
-
-// annotate adds an annotation that is JSON.
-func (b *builder) annotate(p *v2_3.Package, head string, value any) error {
-	text, err := sbom.Compact(value)
-	p.Annotations = append(p.Annotations, b.annotation(head+text))
 	return err
 }
 
@@ -227,7 +205,9 @@ func (b *builder) target(document sbom.Document) (*v2_3.Package, error) {
 	if document.Image == nil {
 		return p, nil
 	}
-	return p, b.annotate(p, sbom.PropertyImage+"=", document.Image)
+	text, err := sbom.Image(*document.Image)
+	p.Annotations = append(p.Annotations, b.annotation(sbom.PropertyImage+"="+text))
+	return p, err
 }
 
 func (b *builder) library(c component.Component) (*v2_3.Package, error) {
@@ -241,9 +221,9 @@ func (b *builder) library(c component.Component) (*v2_3.Package, error) {
 		p.PackageExternalReferences = []*v2_3.PackageExternalReference{{Category: common.CategoryPackageManager,
 			RefType: common.TypePackageManagerPURL, Locator: c.PURL}}
 	}
-	p.Annotations = append(p.Annotations, b.annotation(predicate.DependencyProperty+"="+string(c.Dependency)))
-	return p, b.annotate(p, annotationComponent, stated{Ecosystem: c.Ecosystem, Architecture: c.Architecture, SourceName: c.SourceName,
-		SourceVersion: c.SourceVersion, Licenses: c.Licenses, Expression: c.Expression, Groups: c.Groups, Locations: c.Locations})
+	text, err := sbom.Component(c, false)
+	p.Annotations = append(p.Annotations, b.annotation(predicate.DependencyProperty+"="+string(c.Dependency)), b.annotation(sbom.PropertyComponent+"="+text))
+	return p, err
 }
 
 func (b *builder) annotation(comment string) v2_3.Annotation {

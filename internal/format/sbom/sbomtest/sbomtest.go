@@ -31,7 +31,7 @@ func Document(seed uint64) sbom.Document {
 		layers = []subject.Digest{subject.Of([]byte("base")), subject.Of([]byte("app"))}
 		d.Kind, d.Digest = finding.Container, subject.Of(fmt.Append(nil, seed))
 		d.Image = &finding.Image{ConfigDigest: subject.Of([]byte("config")), DiffIDs: layers, BaseLayers: 1, Base: "it is the first layer of \"python\"",
-			Platform: "linux/amd64", Created: d.Created, Labels: map[string]string{"a": "b <c> & d"}}
+			Platform: "linux/amd64", Created: d.Created}
 		d.Inventory.OperatingSystem = &component.OperatingSystem{ID: "debian", VersionID: "12", PrettyName: "Debian GNU/Linux 12 (bookworm)",
 			Location: component.Location{Path: "usr/lib/os-release", Layer: layers[0]}}
 	}
