@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -21,8 +22,12 @@ import (
 )
 
 // isDocument says whether a file is an SBOM, or would be one in another form:
-// its first bytes decide, so that no other file is read whole.
-func isDocument(path string) (bool, error) {
+// its first bytes decide, so that no other file is read whole. A pipe can be
+// read only once; "sbom:" says what is in it.
+func isDocument(path string, info fs.FileInfo) (bool, error) {
+	if !info.Mode().IsRegular() {
+		return false, nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return false, err

@@ -222,7 +222,9 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		local, err := oci.OpenArchive(path)
 		return pick(name, local, platform, err)
 	case err == nil:
-		if listed, err := isDocument(path); listed || err != nil {
+		if listed, err := isDocument(path, info); err != nil {
+			return target{}, err
+		} else if listed {
 			return h.openDocument(name, name)
 		}
 		return openFiles(name, filepath.Dir(path), filepath.Base(path))

@@ -3,6 +3,7 @@ package sbom
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -23,21 +24,32 @@ func Component(c component.Component, located bool) (string, error) {
 	if c.Expression == "" && located {
 		c.Licenses = nil
 	}
-	return Compact(c)
+	return members(c)
+}
+
+// members is an object as JSON in one line, without what is null in it.
+func members(value any) (string, error) {
+	text, err := Compact(value)
+	if err != nil {
+		return "", err
+	}
+	var list map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return "", err
+	}
+	maps.DeleteFunc(list, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	return Compact(list)
 }
 
 // Inventory is the JSON of what an inventory holds besides its components,
 // unresolved records and operating system; "" where that is nothing.
 func Inventory(i component.Inventory) (string, error) {
 	i.Components, i.Unresolved, i.OperatingSystem = nil, nil, nil
-	text, err := Compact(i)
-	if err != nil {
+	text, err := members(i)
+	if text == "{}" {
 		return "", err
 	}
-	if nothing, err := Compact(component.Inventory{}); err != nil || text == nothing {
-		return "", err
-	}
-	return text, nil
+	return text, err
 }
 
 // image is what a document says of an image. The configuration as a whole is

@@ -162,7 +162,7 @@ func format(predicateType string) finding.TargetKind {
 // together reads the SBOMs of one digest, and joins what they list.
 func together(claims []trust.Claim, name string, about subject.Digest, missing *NoSBOMError) (Listed, error) {
 	listed := Listed{Name: name, Kind: finding.Container, Digest: about}
-	seen := map[[3]string]bool{}
+	seen := seen{packages: map[[3]string]bool{}, unresolved: map[component.Unresolved]bool{}}
 	for _, claim := range claims {
 		e := claim.Evidence()
 		document, err := Decode(format(claim.Type()), claim.Predicate(), e.Source)
@@ -186,22 +186,29 @@ func together(claims []trust.Claim, name string, about subject.Digest, missing *
 	return listed, nil
 }
 
-// join adds what one more document lists. A package that an earlier one lists
-// is not added again; seen holds those.
-func join(all *component.Inventory, more component.Inventory, seen map[[3]string]bool) {
+// seen is what earlier documents list.
+type seen struct {
+	packages   map[[3]string]bool
+	unresolved map[component.Unresolved]bool
+}
+
+// join adds what one more document lists, and no package that an earlier one
+// lists.
+func join(all *component.Inventory, more component.Inventory, seen seen) {
 	key := func(c component.Component) [3]string { return [3]string{c.Ecosystem, c.Name, c.Version} }
 	for _, c := range more.Components {
-		if !seen[key(c)] {
+		if !seen.packages[key(c)] {
 			all.Components = append(all.Components, c)
 		}
 	}
 	for _, c := range more.Components {
-		seen[key(c)] = true
+		seen.packages[key(c)] = true
 	}
 	for _, u := range more.Unresolved {
-		if !slices.Contains(all.Unresolved, u) {
+		if !seen.unresolved[u] {
 			all.Unresolved = append(all.Unresolved, u)
 		}
+		seen.unresolved[u] = true
 	}
 	for _, s := range more.Sources {
 		if !slices.Contains(all.Sources, s) {
