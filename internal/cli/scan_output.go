@@ -8,13 +8,14 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/engine/evidence"
 	"github.com/seed-161fc314/assay/internal/format/actions"
+	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
 	"github.com/seed-161fc314/assay/internal/format/junit"
 	"github.com/seed-161fc314/assay/internal/format/sarif"
 	"github.com/seed-161fc314/assay/internal/format/trivy"
 )
 
 // scanFormats are the outputs of a scan; report writes each.
-var scanFormats = []string{"table", "json", "sarif", "github", "markdown", "junit", "cosign-vuln", "vulns"}
+var scanFormats = []string{"table", "json", "sarif", "github", "markdown", "junit", "cyclonedx", "cosign-vuln", "vulns"}
 
 // isPredicate says whether a format is the body of evidence.
 func isPredicate(format string) bool { return format == "cosign-vuln" || format == "vulns" }
@@ -44,6 +45,8 @@ func (h *Host) report(w io.Writer, format string, v view) error {
 		return actions.Summarise(w, report)
 	case "junit":
 		return junit.Write(w, report)
+	case "cyclonedx":
+		return cyclonedx.EncodeReport(w, v.Report, versionString(), cyclonedx.V16)
 	case "cosign-vuln", "vulns":
 		vulns, cosign, err := evidence.Vulnerabilities(v.Report, versionString())
 		if err != nil {
