@@ -26,8 +26,9 @@ import (
 type Source interface {
 	// Covers says whether advisories of the ecosystem are there at all.
 	Covers(ecosystem string) bool
-	// Lookup lists the advisories that name a package; the name is spelled
-	// as the ecosystem normalises it.
+	// Lookup lists the advisories that name a package, with their affected
+	// entries of that package alone; the name is spelled as the ecosystem
+	// normalises it.
 	Lookup(ctx context.Context, ecosystem, name string) ([]osv.Record, error)
 }
 
@@ -220,7 +221,17 @@ func describe(group []osv.Record) finding.Finding {
 	slices.Sort(f.References)
 	f.Weaknesses, f.References = slices.Compact(f.Weaknesses), slices.Compact(f.References)
 	f.Severity = severity(f.Ratings)
+	if slices.ContainsFunc(group, malicious) {
+		// Also where the record of the malicious package itself is not there.
+		f.Severity = finding.Severity{Level: finding.Critical, Source: osv.Source("MAL-")}
+	}
 	return f
+}
+
+// malicious says whether a record is about a malicious package, by its id or an
+// alias.
+func malicious(r osv.Record) bool {
+	return strings.HasPrefix(r.ID, "MAL-") || slices.ContainsFunc(r.Aliases, func(id string) bool { return strings.HasPrefix(id, "MAL-") })
 }
 
 // idRank puts the CVE first, then GitHub's id, then the rest.

@@ -107,6 +107,8 @@ func TestSeverity(t *testing.T) {
 		"version 3 before 4":      {[]osv.Record{rated("GHSA-a", "", four, high)}, domain.Severity{Level: domain.High, Score: 7.5, Vector: high, Source: "ghsa"}, 2},
 		"the worse of equals":     {[]osv.Record{rated("GHSA-a", "", low), rated("GHSA-b", "", critical), rated("GHSA-c", "", high)}, domain.Severity{Level: domain.Critical, Score: 9.8, Vector: critical, Source: "ghsa"}, 3},
 		"malicious before all":    {[]osv.Record{rated("GHSA-a", "LOW", low), rated("MAL-2024-1", "")}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 3},
+		"malicious by an alias":   {[]osv.Record{aliased(rated("GHSA-a", "LOW", low), "MAL-2024-1")}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 2},
+		"malicious, well rated":   {[]osv.Record{rated("MAL-2024-1", "LOW", low)}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 1},
 		"some rating before none": {[]osv.Record{rated("GHSA-a", ""), rated("OSV-2020-1", "", low)}, domain.Severity{Level: domain.Low, Score: 1.6, Vector: low, Source: "osv"}, 1},
 		"said twice":              {[]osv.Record{rated("GHSA-a", "HIGH"), rated("GHSA-b", "HIGH")}, domain.Severity{Level: domain.High, Source: "ghsa"}, 1},
 	} {
