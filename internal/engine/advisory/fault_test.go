@@ -128,6 +128,28 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+// TestSeverityOfTheFamily: a record whose range does not reach the version still
+// knows how bad the vulnerability is, and what it is called.
+func TestSeverityOfTheFamily(t *testing.T) {
+	pypa := aliased(ranged("PYSEC-1", "introduced 0, fixed 9"), "CVE-2024-1")
+	github := aliased(ranged("GHSA-a", "introduced 5, fixed 9"), "CVE-2024-1")
+	github.Database.Severity, github.Summary = "HIGH", "A title."
+	stranger := aliased(ranged("GHSA-b", "introduced 5"), "CVE-2024-2")
+	stranger.Database.Severity = "CRITICAL"
+	findings := match(t, python("x", "1.0"), stranger, github, pypa)
+	if len(findings) != 1 || findings[0].Severity != (domain.Severity{Level: domain.High, Source: "ghsa"}) || findings[0].Title != "A title." {
+		t.Fatalf("%+v", findings)
+	}
+	if !slices.Equal(findings[0].Aliases, []string{"PYSEC-1"}) || findings[0].Fixed != "9" {
+		t.Errorf("the record that does not apply is no source of the finding: %v, fixed %q", findings[0].Aliases, findings[0].Fixed)
+	}
+	// Its title comes after that of a record that applies.
+	pypa.Summary = "The other."
+	if findings = match(t, python("x", "1.0"), github, pypa); findings[0].Title != "The other." {
+		t.Errorf("title %q", findings[0].Title)
+	}
+}
+
 func TestMerged(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2024, 1, n, 0, 0, 0, 0, time.UTC) }
 	a := aliased(ranged("GHSA-a", "introduced 0, fixed 2.0"), "CVE-2024-1")

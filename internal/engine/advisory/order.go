@@ -285,8 +285,9 @@ func Upgrade(ctx context.Context, c component.Component, source Source) (version
 	}
 	o := orderOf(c.Ecosystem)
 	_, installed := names(c)
-	groups := merge(every, every)
-	fewest := len(merge(hits, every))
+	root := roots(every)
+	groups := merge(every, root)
+	fewest := len(merge(hits, root))
 	for _, candidates := range o.byStability(installed, o.fixes(installed, every)) {
 		for _, candidate := range candidates {
 			if left := o.left(candidate, groups, fewest); left < fewest {
