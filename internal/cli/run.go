@@ -226,7 +226,18 @@ func (h *Host) journey(ctx context.Context, w *workload, db scan.Advisories, fla
 	if err != nil {
 		return fail(err)
 	}
-	scanner, err := scan.New(scan.Config{Advisories: db, Now: h.Now})
+	var documents, ignores []string
+	for _, path := range w.file.Scan.VEX {
+		documents = append(documents, w.path(path))
+	}
+	for _, path := range w.file.Scan.Ignore {
+		ignores = append(ignores, w.path(path))
+	}
+	rules, err := h.rules(documents, ignores)
+	if err != nil {
+		return fail(err)
+	}
+	scanner, err := scan.New(scan.Config{Advisories: db, Now: h.Now, Rules: rules, RequirePinned: w.file.Scan.RequirePinned})
 	if err != nil {
 		return fail(err)
 	}

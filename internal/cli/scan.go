@@ -30,6 +30,7 @@ type scanFlags struct {
 	// fromSBOM reads the packages from what key signed about the image.
 	fromSBOM bool
 	key      string
+	rules    ruleFlags
 }
 
 func newScan(host *Host) *cobra.Command {
@@ -45,7 +46,13 @@ high and critical, "unknown" counts only where it is named, "none" never fails.
 without --fail-on makes any finding that is shown count, as in Trivy. --exit-code
 changes the code; 0 reports and passes. A missing or damaged advisory database,
 and a target without any package, is a fault (exit code 3) and never "no
-vulnerabilities". What cannot be put down to one version is listed as not tested.
+vulnerabilities". What cannot be put down to one version is listed as not tested;
+with --require-pinned each of these counts as a finding.
+
+VEX documents (--vex) and ignore files (--ignorefile) take findings out of what
+counts; they are reported all the same. Without --ignorefile, .assayignore.yaml of
+the current directory is read, and never one of the target. An ignore whose date is
+over counts as a finding. docs/vex-and-ignores.md has the rules.
 
 -o json is Trivy's format. -o github marks lines of a pull request, and appends
 -o markdown to $GITHUB_STEP_SUMMARY. -o cosign-vuln and -o vulns are predicates
@@ -63,6 +70,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			flags.exitCodeSet, flags.failOnSet = cmd.Flags().Changed("exit-code"), cmd.Flags().Changed("fail-on")
+			flags.rules.ignoresSet = cmd.Flags().Changed("ignorefile")
 			return runScan(cmd.Context(), host, args[0], flags)
 		},
 	}
@@ -76,6 +84,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
 	command.Flags().BoolVar(&flags.ignoreUnfixed, "ignore-unfixed", false, "leave out what no version heals")
+	flags.rules.add(command)
 	return command
 }
 
@@ -109,12 +118,16 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err != nil {
 		return usage("--fail-on: %v", err)
 	}
+	rules, err := flags.rules.read(host)
+	if err != nil {
+		return err
+	}
 	db, err := host.advisories(flags.db)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now})
+	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Rules: rules, RequirePinned: flags.rules.requirePinned})
 	if err != nil {
 		return err
 	}
@@ -130,7 +143,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 		return err
 	}
 	done()
-	v := view{Report: report, root: root, hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags), threshold: threshold}
+	v := view{Report: report, root: root, hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags) + len(report.Expired) + len(report.Unpinned()), threshold: threshold}
 	if err := host.write(flags.output, func(w io.Writer) error {
 		return host.to(flags.output).report(w, flags.format, v)
 	}); err != nil {
@@ -143,6 +156,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if flags.format != "table" && report.Database.Sample {
 		host.warn("matched against the built-in sample of %d advisories, which knows a handful of packages", report.Database.Records)
 	}
+	host.remarks(report)
 	switch {
 	case v.counted == 0 || flags.exitCode == 0:
 		return nil

@@ -31,14 +31,18 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 	if err := h.findings(w, v.Report); err != nil {
 		return err
 	}
-	var suppressed, untested []string
+	var suppressed, expired, untested []string
 	for _, s := range v.Suppressed {
 		suppressed = append(suppressed, suppression(s))
 	}
 	for _, u := range v.Inventory.Unresolved {
 		untested = append(untested, fmt.Sprintf("%s: %s: %s", place(u.Location), u.Text, u.Reason))
 	}
+	for _, e := range v.Expired {
+		expired = append(expired, fmt.Sprintf("%s: %s ended on %s", place(e.Source), strings.TrimSuffix(e.ID+" "+e.Scope, " "), e.Ended.Format("2006-01-02")))
+	}
 	listed(w, "suppressed", suppressed)
+	listed(w, "expired ignores, which count", expired)
 	listed(w, "not tested", untested)
 	heal(w, v.Report)
 	_, err := fmt.Fprintf(w, "\n%s\n", v.summary())
@@ -347,7 +351,7 @@ func (v view) summary() string {
 	for _, n := range []struct {
 		count int
 		text  string
-	}{{exploited, "known to be exploited"}, {v.hidden, "left out by --severity or --ignore-unfixed"}, {len(v.Suppressed), "suppressed"}, {len(v.Inventory.Unresolved), "not tested"}} {
+	}{{exploited, "known to be exploited"}, {v.hidden, "left out by --severity or --ignore-unfixed"}, {len(v.Suppressed), "suppressed"}, {len(v.Expired), "expired ignores"}, {len(v.Inventory.Unresolved), "not tested"}, {len(v.Unpinned()), "of these count (--require-pinned)"}} {
 		if n.count > 0 {
 			notes = append(notes, fmt.Sprintf("%d %s", n.count, n.text))
 		}

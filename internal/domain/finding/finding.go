@@ -174,6 +174,23 @@ type Suppressed struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
+// Expired is an ignore whose time is over. It takes nothing out of what counts
+// any more, and it counts itself: somebody must look at it again.
+type Expired struct {
+	// ID is the vulnerability's; Scope what else the ignore asks for, in words
+	// ("of torch in dev/*.txt"), empty where it asks for nothing else.
+	ID    string `json:"id"`
+	Scope string `json:"scope,omitempty"`
+	// Reason and Owner are the ignore's own; either may be empty.
+	Reason string `json:"reason,omitempty"`
+	Owner  string `json:"owner,omitempty"`
+	// Ended is when its time was over, UTC; Source where it stands.
+	Ended  time.Time          `json:"ended"`
+	Source component.Location `json:"source"`
+	// Findings is how many findings it would take out if it still held.
+	Findings int `json:"findings"`
+}
+
 // Database says which advisories a scan was matched against.
 type Database struct {
 	// Sample marks the small set that is built into the binary. Evidence
@@ -220,7 +237,16 @@ type Report struct {
 	// Upgrades are the versions that heal the components of Findings, in the
 	// order of Findings, one for each component; what no version heals has none.
 	Upgrades []Upgrade `json:"upgrades,omitempty"`
-	Database Database  `json:"database"`
+	// Expired are ignores whose time is over, in the order of their files. Each
+	// counts, whatever severity was asked for.
+	Expired []Expired `json:"expired,omitempty"`
+	// RequirePinned says that everything in Inventory.Unresolved counts, as a
+	// finding does, whatever severity was asked for.
+	RequirePinned bool `json:"requirePinned,omitempty"`
+	// Notes say in words what VEX documents and ignores had no effect, and
+	// why. They do not count.
+	Notes    []string `json:"notes,omitempty"`
+	Database Database `json:"database"`
 	// Started and Finished are the scan's own clock, UTC.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -234,6 +260,15 @@ func (r *Report) Upgrade(c component.Component) *Upgrade {
 		}
 	}
 	return nil
+}
+
+// Unpinned are the unresolved things that count: all of them with
+// RequirePinned, and none without.
+func (r Report) Unpinned() []component.Unresolved {
+	if !r.RequirePinned {
+		return nil
+	}
+	return r.Inventory.Unresolved
 }
 
 // TargetKind is how a target was read.

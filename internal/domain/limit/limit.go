@@ -52,6 +52,9 @@ const (
 	Wheel = 8 << 30
 	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
 	TestReport = 64 << 20
+	// VEX is the largest OpenVEX or CSAF document, in bytes: distributions
+	// publish some of tens of megabytes.
+	VEX = 64 << 20
 	// KeyFile is the largest key file, in bytes.
 	KeyFile = 64 << 10
 )
@@ -71,6 +74,11 @@ const (
 	Signatures = 32
 	// Platforms is how many manifests an image index may list.
 	Platforms = 128
+	// VEXStatements is how many statements a VEX document may have, and how
+	// many products or parts one list in it.
+	VEXStatements = 100_000
+	// IgnoreEntries is how many entries an ignore file may have.
+	IgnoreEntries = 10_000
 	// Layers is how many layers an image may have.
 	Layers = 1024
 	// RequirementIncludes is how many files a requirements file may pull in
@@ -101,6 +109,9 @@ const (
 	YAMLNodes = 1_000_000
 	// PolicyCost is the cost bound of one CEL expression, in cel-go's units.
 	PolicyCost = 2_000_000
+	// Notes is how many notes on VEX and ignores one report has before it says
+	// how many more there are.
+	Notes = 100
 	// DenialItems is how many found things (CVEs) one check lists by name
 	// before it says how many more there are.
 	DenialItems = 50

@@ -26,8 +26,9 @@ import (
 type Source interface {
 	// Covers says whether advisories of the ecosystem are there at all.
 	Covers(ecosystem string) bool
-	// Lookup lists the advisories that name a package; the name is spelled
-	// as the ecosystem normalises it.
+	// Lookup lists the advisories that name a package, with their affected
+	// entries of that package alone; the name is spelled as the ecosystem
+	// normalises it.
 	Lookup(ctx context.Context, ecosystem, name string) ([]osv.Record, error)
 }
 
@@ -129,8 +130,13 @@ func match(ctx context.Context, c component.Component, source Source) ([]finding
 	order := orderOf(c.Ecosystem)
 	_, version := names(c)
 	var findings []finding.Finding
-	for _, group := range merge(hits, all) {
-		f := describe(group)
+	root := roots(all)
+	families := map[string][]osv.Record{}
+	for _, r := range all {
+		families[root(r.ID)] = append(families[root(r.ID)], r)
+	}
+	for _, group := range merge(hits, root) {
+		f := describe(group, families[root(group[0].ID)])
 		f.Component = c
 		f.Fixed = heal(order, version, group)
 		findings = append(findings, f)
@@ -138,10 +144,10 @@ func match(ctx context.Context, c component.Component, source Source) ([]finding
 	return findings, nil
 }
 
-// merge puts records of one vulnerability together: those that share an id or
-// an alias, directly or through any record of the package, by union-find.
-// Groups come in the order of their first record.
-func merge(hits, all []osv.Record) [][]osv.Record {
+// roots gives, by union-find, one id for all that are of one vulnerability:
+// those of records that share an id or an alias, directly or through any record
+// of the package.
+func roots(all []osv.Record) func(id string) string {
 	parent := map[string]string{}
 	var root func(string) string
 	root = func(id string) string {
@@ -158,6 +164,12 @@ func merge(hits, all []osv.Record) [][]osv.Record {
 			parent[root(alias)] = root(r.ID)
 		}
 	}
+	return root
+}
+
+// merge puts records of one vulnerability together. Groups come in the order of
+// their first record.
+func merge(hits []osv.Record, root func(string) string) [][]osv.Record {
 	groups := map[string][]osv.Record{}
 	var keys []string
 	for _, r := range hits {
@@ -187,8 +199,10 @@ func aliases(r osv.Record) []string {
 	return list
 }
 
-// describe merges what the records of one vulnerability say about it.
-func describe(group []osv.Record) finding.Finding {
+// describe merges what the records of one vulnerability say about it. How bad
+// it is, and its title, the whole family knows: also a record whose range does
+// not reach the version.
+func describe(group, family []osv.Record) finding.Finding {
 	var ids []string
 	for _, r := range group {
 		ids = append(append(ids, r.ID), aliases(r)...)
@@ -197,13 +211,17 @@ func describe(group []osv.Record) finding.Finding {
 	ids = slices.Compact(ids)
 	f := finding.Finding{ID: ids[0], Aliases: slices.Clone(ids[1:])}
 	slices.Sort(f.Aliases)
-	for _, r := range group {
+	for _, r := range family {
 		for _, rating := range r.Ratings() {
 			if !slices.Contains(f.Ratings, rating) {
 				f.Ratings = append(f.Ratings, rating)
 			}
 		}
+	}
+	for _, r := range append(group[:len(group):len(group)], family...) {
 		f.Title = cmp.Or(f.Title, r.Summary)
+	}
+	for _, r := range group {
 		f.Details = cmp.Or(f.Details, r.Details)
 		f.Weaknesses = append(f.Weaknesses, r.Database.Weaknesses...)
 		for _, reference := range r.References {
@@ -220,7 +238,17 @@ func describe(group []osv.Record) finding.Finding {
 	slices.Sort(f.References)
 	f.Weaknesses, f.References = slices.Compact(f.Weaknesses), slices.Compact(f.References)
 	f.Severity = severity(f.Ratings)
+	if slices.ContainsFunc(group, malicious) {
+		// Also where the record of the malicious package itself is not there.
+		f.Severity = finding.Severity{Level: finding.Critical, Source: osv.Source("MAL-")}
+	}
 	return f
+}
+
+// malicious says whether a record is about a malicious package, by its id or an
+// alias.
+func malicious(r osv.Record) bool {
+	return strings.HasPrefix(r.ID, "MAL-") || slices.ContainsFunc(r.Aliases, func(id string) bool { return strings.HasPrefix(id, "MAL-") })
 }
 
 // idRank puts the CVE first, then GitHub's id, then the rest.

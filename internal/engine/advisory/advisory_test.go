@@ -70,6 +70,17 @@ func ranged(id string, ranges ...string) osv.Record {
 	return osv.Record{ID: id, Affected: []osv.Affected{a}}
 }
 
+// listing is a record of one package that lists versions and has no range.
+func listing(id string, versions ...string) osv.Record {
+	return osv.Record{ID: id, Affected: []osv.Affected{{Package: osv.Package{Ecosystem: "PyPI", Name: "x"}, Versions: versions}}}
+}
+
+// lastKnown adds what GitHub knew to be affected to the record's entry.
+func lastKnown(r osv.Record, bound string) osv.Record {
+	r.Affected[0].Database.LastKnown = bound
+	return r
+}
+
 func TestAffected(t *testing.T) {
 	const commits = "GIT introduced 0, fixed 0123456789abcdef0123456789abcdef01234567"
 	listed := func(versions ...string) osv.Record {
@@ -108,6 +119,17 @@ func TestAffected(t *testing.T) {
 		"limits: any will do":   {ranged("X-1", "introduced 0, limit 1.0, limit 3.0"), []string{"0.9", "2.0"}, []string{"3.0"}},
 		"a limit goes over all": {ranged("X-1", "introduced 2.0, limit 1.0"), nil, []string{"0.9", "1.0", "2.0", "3.0"}},
 		"no limit":              {ranged("X-1", "introduced 0, limit 1.0, limit *"), []string{"0.9", "2.0"}, nil},
+		// What GitHub knew to be affected closes what nothing else does.
+		"last known":                 {lastKnown(ranged("GHSA-a", "introduced 0"), "<= 1.5.10"), []string{"1.5.10", "1.5.10+cpu", "0.1"}, []string{"1.5.11", "1.5.10.post1", "2"}},
+		"before the last known":      {lastKnown(ranged("GHSA-a", "introduced 1.0"), "< 2.0"), []string{"1.0", "1.9", "2.0rc1"}, []string{"0.9", "2.0", "2.0+cpu"}},
+		"a fix says more":            {lastKnown(ranged("GHSA-a", "introduced 0, fixed 2.32.2"), "< 2.32.0"), []string{"2.31", "2.32.0", "2.32.1"}, []string{"2.32.2"}},
+		"so does a last affected":    {lastKnown(ranged("GHSA-a", "introduced 0, last_affected 3.0"), "<= 2.0"), []string{"2.5", "3.0"}, []string{"3.1"}},
+		"a fix of junk says nothing": {lastKnown(ranged("GHSA-a", "introduced 0, fixed >=3.8.2"), "<= 3.8.1"), []string{"3.8.1", "3.0"}, []string{"3.8.2", "99"}},
+		"last known of junk":         {lastKnown(ranged("GHSA-a", "introduced 0"), "<= latest"), []string{"99"}, nil},
+		"no bound":                   {lastKnown(ranged("GHSA-a", "introduced 0"), "1.5"), []string{"1.4", "99"}, nil},
+		"a lower bound":              {lastKnown(ranged("GHSA-a", "introduced 0"), ">= 1.5"), []string{"1.4", "99"}, nil},
+		"of which of two ranges":     {lastKnown(ranged("GHSA-a", "introduced 0", "introduced 2.0"), "<= 1.5"), []string{"1.4", "99"}, nil},
+		"commits are no second":      {lastKnown(ranged("GHSA-a", "GIT introduced 0", "introduced 0"), "<= 1.5"), []string{"1.5"}, []string{"1.6"}},
 		// What cannot be compared closes nothing and opens everything.
 		"a fix of junk":           {ranged("X-1", "introduced 0, fixed >=3.8.2"), []string{"1.0", "3.8.2", "99"}, nil},
 		"a last affected of junk": {ranged("X-1", "introduced 1.0, last_affected 2019-09-12"), []string{"1.0", "99"}, []string{"0.9"}},
@@ -241,23 +263,32 @@ func TestFixed(t *testing.T) {
 		upgrade string
 		all     bool
 	}{
-		"one":                        {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5")}, []string{"1.5"}, "1.5", true},
-		"none known":                 {"1.0", []osv.Record{ranged("A-1", "introduced 0")}, []string{""}, "", false},
-		"only a last affected":       {"1.0", []osv.Record{ranged("A-1", "introduced 0, last_affected 1.5")}, []string{""}, "", false},
-		"the greatest of two":        {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.9"), ranged("B-1", "introduced 0, fixed 1.10")}, []string{"1.9", "1.10"}, "1.10", true},
-		"own branch":                 {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5.1, introduced 2.0, fixed 2.0.4")}, []string{"1.5.1"}, "1.5.1", true},
-		"later branch":               {"2.0.1", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5.1, introduced 2.0, fixed 2.0.4")}, []string{"2.0.4"}, "2.0.4", true},
-		"a fix that another breaks":  {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 1.5, fixed 1.6")}, []string{"1.5"}, "1.6", true},
-		"a fix that the twin denies": {"1.0", []osv.Record{aliased(ranged("GHSA-a", "introduced 0, fixed 1.5"), "CVE-2024-1"), aliased(ranged("PYSEC-1", "introduced 0, fixed 1.7"), "CVE-2024-1")}, []string{"1.7"}, "1.7", true},
-		"a twin without a fix":       {"1.0", []osv.Record{aliased(ranged("GHSA-a", "introduced 0, fixed 1.5"), "CVE-2024-1"), aliased(ranged("PYSEC-1", "introduced 0"), "CVE-2024-1")}, []string{""}, "", false},
-		"some heal":                  {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0")}, []string{"1.5", ""}, "1.5", false},
-		"never all at once":          {"1.0", []osv.Record{reintroduced, ranged("B-1", "introduced 0, fixed 2.5"), ranged("C-1", "introduced 0, fixed 2.1")}, []string{"1.5", "2.5", "2.1"}, "2.5", false},
-		"no trap on the way":         {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0"), ranged("MAL-1", "introduced 1.5, fixed 1.5.1")}, []string{"1.5", ""}, "1.5.1", false},
-		"a local version":            {"1.13.0+cpu", []osv.Record{ranged("A-1", "introduced 0, fixed 1.13.1")}, []string{"1.13.1"}, "1.13.1", true},
-		"never back":                 {"1.5", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0, introduced 1.2")}, []string{""}, "", false},
-		"a fix of junk":              {"1.5", []osv.Record{ranged("A-1", "introduced 0, fixed >=2")}, []string{""}, "", false},
-		"of commits no word":         {"1.5", []osv.Record{ranged("A-1", "GIT introduced 0, fixed 9.0", "introduced 0")}, []string{""}, "", false},
-		"healthy":                    {"3.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0")}, nil, "", true},
+		"one":                           {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5")}, []string{"1.5"}, "1.5", true},
+		"none known":                    {"1.0", []osv.Record{ranged("A-1", "introduced 0")}, []string{""}, "", false},
+		"only a last affected":          {"1.0", []osv.Record{ranged("A-1", "introduced 0, last_affected 1.5")}, []string{""}, "", false},
+		"the greatest of two":           {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.9"), ranged("B-1", "introduced 0, fixed 1.10")}, []string{"1.9", "1.10"}, "1.10", true},
+		"own branch":                    {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5.1, introduced 2.0, fixed 2.0.4")}, []string{"1.5.1"}, "1.5.1", true},
+		"later branch":                  {"2.0.1", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5.1, introduced 2.0, fixed 2.0.4")}, []string{"2.0.4"}, "2.0.4", true},
+		"a fix that another breaks":     {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 1.5, fixed 1.6")}, []string{"1.5"}, "1.6", true},
+		"a fix that the twin denies":    {"1.0", []osv.Record{aliased(ranged("GHSA-a", "introduced 0, fixed 1.5"), "CVE-2024-1"), aliased(ranged("PYSEC-1", "introduced 0, fixed 1.7"), "CVE-2024-1")}, []string{"1.7"}, "1.7", true},
+		"a twin without a fix":          {"1.0", []osv.Record{aliased(ranged("GHSA-a", "introduced 0, fixed 1.5"), "CVE-2024-1"), aliased(ranged("PYSEC-1", "introduced 0"), "CVE-2024-1")}, []string{""}, "", false},
+		"some heal":                     {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0")}, []string{"1.5", ""}, "1.5", false},
+		"never all at once":             {"1.0", []osv.Record{reintroduced, ranged("B-1", "introduced 0, fixed 2.5"), ranged("C-1", "introduced 0, fixed 2.1")}, []string{"1.5", "2.5", "2.1"}, "2.5", false},
+		"no trap on the way":            {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0"), ranged("MAL-1", "introduced 1.5, fixed 1.5.1")}, []string{"1.5", ""}, "1.5.1", false},
+		"a local version":               {"1.13.0+cpu", []osv.Record{ranged("A-1", "introduced 0, fixed 1.13.1")}, []string{"1.13.1"}, "1.13.1", true},
+		"never back":                    {"1.5", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0, introduced 1.2")}, []string{""}, "", false},
+		"a fix of junk":                 {"1.5", []osv.Record{ranged("A-1", "introduced 0, fixed >=2")}, []string{""}, "", false},
+		"of commits no word":            {"1.5", []osv.Record{ranged("A-1", "GIT introduced 0, fixed 9.0", "introduced 0")}, []string{""}, "", false},
+		"a release before a candidate":  {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5rc1, introduced 1.5, fixed 1.6")}, []string{"1.6"}, "1.6", true},
+		"a candidate, if nothing else":  {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5rc1")}, []string{"1.5rc1"}, "1.5rc1", true},
+		"a release that heals less":     {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.4"), ranged("B-1", "introduced 0, fixed 1.5.dev3")}, []string{"1.4", "1.5.dev3"}, "1.4", false},
+		"a candidate for a candidate":   {"1.0rc1", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0rc2, introduced 1.0, fixed 1.6")}, []string{"1.0rc2"}, "1.0rc2", true},
+		"a candidate for a development": {"1.0.dev1", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0a1")}, []string{"1.0a1"}, "1.0a1", true},
+		"a post release is a release":   {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0.post1")}, []string{"1.0.post1"}, "1.0.post1", true},
+		"out of the frying pan":         {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0, fixed 1.5"), ranged("MAL-1", "introduced 1.5")}, []string{"1.5", "1.5"}, "", false},
+		"the same, by an alias":         {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("B-1", "introduced 0, fixed 1.5"), aliased(ranged("GHSA-x", "introduced 1.5, fixed 1.7"), "MAL-1")}, []string{"1.5", "1.5"}, "1.7", true},
+		"listed versions count":         {"1.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.5"), ranged("A-2", "introduced 0, fixed 1.6"), listing("B-1", "1.5", "1.6.0")}, []string{"1.5", "1.6"}, "1.6", false},
+		"healthy":                       {"3.0", []osv.Record{ranged("A-1", "introduced 0, fixed 1.0")}, nil, "", true},
 	} {
 		db := source{"PyPI": {"x": c.records}}
 		findings := match(t, python("x", c.version), c.records...)

@@ -107,6 +107,8 @@ func TestSeverity(t *testing.T) {
 		"version 3 before 4":      {[]osv.Record{rated("GHSA-a", "", four, high)}, domain.Severity{Level: domain.High, Score: 7.5, Vector: high, Source: "ghsa"}, 2},
 		"the worse of equals":     {[]osv.Record{rated("GHSA-a", "", low), rated("GHSA-b", "", critical), rated("GHSA-c", "", high)}, domain.Severity{Level: domain.Critical, Score: 9.8, Vector: critical, Source: "ghsa"}, 3},
 		"malicious before all":    {[]osv.Record{rated("GHSA-a", "LOW", low), rated("MAL-2024-1", "")}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 3},
+		"malicious by an alias":   {[]osv.Record{aliased(rated("GHSA-a", "LOW", low), "MAL-2024-1")}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 2},
+		"malicious, well rated":   {[]osv.Record{rated("MAL-2024-1", "LOW", low)}, domain.Severity{Level: domain.Critical, Source: "malicious-packages"}, 1},
 		"some rating before none": {[]osv.Record{rated("GHSA-a", ""), rated("OSV-2020-1", "", low)}, domain.Severity{Level: domain.Low, Score: 1.6, Vector: low, Source: "osv"}, 1},
 		"said twice":              {[]osv.Record{rated("GHSA-a", "HIGH"), rated("GHSA-b", "HIGH")}, domain.Severity{Level: domain.High, Source: "ghsa"}, 1},
 	} {
@@ -123,6 +125,28 @@ func TestSeverity(t *testing.T) {
 				t.Errorf("%s: ratings %+v", name, findings[0].Ratings)
 			}
 		}
+	}
+}
+
+// TestSeverityOfTheFamily: a record whose range does not reach the version still
+// knows how bad the vulnerability is, and what it is called.
+func TestSeverityOfTheFamily(t *testing.T) {
+	pypa := aliased(ranged("PYSEC-1", "introduced 0, fixed 9"), "CVE-2024-1")
+	github := aliased(ranged("GHSA-a", "introduced 5, fixed 9"), "CVE-2024-1")
+	github.Database.Severity, github.Summary = "HIGH", "A title."
+	stranger := aliased(ranged("GHSA-b", "introduced 5"), "CVE-2024-2")
+	stranger.Database.Severity = "CRITICAL"
+	findings := match(t, python("x", "1.0"), stranger, github, pypa)
+	if len(findings) != 1 || findings[0].Severity != (domain.Severity{Level: domain.High, Source: "ghsa"}) || findings[0].Title != "A title." {
+		t.Fatalf("%+v", findings)
+	}
+	if !slices.Equal(findings[0].Aliases, []string{"PYSEC-1"}) || findings[0].Fixed != "9" {
+		t.Errorf("the record that does not apply is no source of the finding: %v, fixed %q", findings[0].Aliases, findings[0].Fixed)
+	}
+	// Its title comes after that of a record that applies.
+	pypa.Summary = "The other."
+	if findings = match(t, python("x", "1.0"), github, pypa); findings[0].Title != "The other." {
+		t.Errorf("title %q", findings[0].Title)
 	}
 }
 

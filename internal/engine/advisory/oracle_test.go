@@ -187,8 +187,19 @@ func groups(records []osv.Record) [][]osv.Record {
 
 // smallest is the least version that records name as fixed, later than the
 // installed one, and that the fewest of the groups affect; "" where that is
-// no fewer than affect the installed one.
+// no fewer than affect the installed one. Pre-releases stand back for a
+// release.
 func (w *world) smallest(installed known, records []osv.Record, groups [][]osv.Record) (best string, left int) {
+	if installed.pre {
+		return w.least(installed, records, groups, func(known) bool { return true })
+	}
+	if best, left = w.least(installed, records, groups, func(k known) bool { return !k.pre }); best == "" {
+		return w.least(installed, records, groups, func(k known) bool { return k.pre })
+	}
+	return best, left
+}
+
+func (w *world) least(installed known, records []osv.Record, groups [][]osv.Record, wanted func(known) bool) (best string, left int) {
 	count := func(v known) (n int) {
 		for _, group := range groups {
 			if slices.ContainsFunc(group, func(r osv.Record) bool { hit, _ := w.affects(r, v); return hit }) {
@@ -203,7 +214,7 @@ func (w *world) smallest(installed known, records []osv.Record, groups [][]osv.R
 			for _, ranged := range a.Ranges {
 				for _, e := range ranged.Events {
 					candidate, found := w.versions[e.Fixed]
-					if !found || ranged.Type == "GIT" || installed.against(candidate) >= 0 {
+					if !found || !wanted(candidate) || ranged.Type == "GIT" || installed.against(candidate) >= 0 {
 						continue
 					}
 					if n := count(candidate); n < left || n == left && best != "" && candidate.full(w.versions[best]) < 0 {

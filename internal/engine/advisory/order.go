@@ -103,13 +103,45 @@ func (o order) affected(a osv.Affected, version string) bool {
 			continue // commits say nothing about versions
 		}
 		spoken = true
-		if o.inRange(r.Events, version) {
+		if o.inRange(r.Events, version) && !o.beyond(a, version) {
 			return true
 		}
 	}
 	// A record without versions and without ranges of versions names the
 	// package as such: a malicious one, for example.
 	return !spoken && len(a.Versions) == 0
+}
+
+// beyond says whether the version lies after the last one that GitHub knew to
+// be affected. That counts only where the entry's one range has no end that can
+// be compared: a fix says more.
+func (o order) beyond(a osv.Affected, version string) bool {
+	if a.Database.LastKnown == "" {
+		return false
+	}
+	ranges := 0
+	for _, r := range a.Ranges {
+		if r.Type != "ECOSYSTEM" && r.Type != "SEMVER" {
+			continue
+		}
+		ranges++
+		for _, e := range r.Events {
+			if end := e.Fixed + e.LastAffected; end != "" {
+				if _, ok := o.compare(version, end); ok {
+					return false
+				}
+			}
+		}
+	}
+	last, inclusive := strings.CutPrefix(a.Database.LastKnown, "<=")
+	if !inclusive {
+		var found bool
+		if last, found = strings.CutPrefix(a.Database.LastKnown, "<"); !found {
+			return false
+		}
+	}
+	c, ok := o.compare(version, strings.TrimSpace(last))
+	return ranges == 1 && ok && (c > 0 || c == 0 && !inclusive)
 }
 
 // bound is an event that counts for a version: it lies at or before it.
@@ -209,20 +241,43 @@ func (o order) fixes(version string, records []osv.Record) []string {
 }
 
 // heal is the smallest version after the installed one at which none of the
-// records affects the package any more; "" where no record names one.
+// records affects the package any more; "" where no record names one. One that
+// is no pre-release goes before one that is, unless the installed one is.
 func heal(o order, version string, records []osv.Record) string {
-	for _, candidate := range o.fixes(version, records) {
-		if !slices.ContainsFunc(records, func(r osv.Record) bool { return affects(r, o, candidate) }) {
-			return candidate
+	for _, candidates := range o.byStability(version, o.fixes(version, records)) {
+		for _, candidate := range candidates {
+			if !slices.ContainsFunc(records, func(r osv.Record) bool { return affects(r, o, candidate) }) {
+				return candidate
+			}
 		}
 	}
 	return ""
 }
 
+// byStability splits candidates into those to try first and those to try when
+// none of the first will do: a release is not healed by a release candidate
+// while there is anything else.
+func (o order) byStability(installed string, candidates []string) [][]string {
+	if i := o.parse(installed); !i.valid || i.python.IsPrerelease() {
+		return [][]string{candidates}
+	}
+	var stable, pre []string
+	for _, c := range candidates {
+		if r := o.parse(c); r.valid && r.python.IsPrerelease() {
+			pre = append(pre, c)
+		} else {
+			stable = append(stable, c)
+		}
+	}
+	return [][]string{stable, pre}
+}
+
 // Upgrade is the smallest version of the component's package at which none of
 // its advisories applies, among the versions that they name as fixed. all is
 // false where there is none: then the version is the smallest of those at
-// which the fewest apply, or "" where none is better than the installed one.
+// which the fewest apply, or "" where none is better than the installed one. A
+// pre-release is proposed for a release only where no release is better than
+// the installed one, and a malicious version never.
 func Upgrade(ctx context.Context, c component.Component, source Source) (version string, all bool, err error) {
 	hits, every, err := affecting(ctx, c, source)
 	if err != nil || len(hits) == 0 {
@@ -230,23 +285,36 @@ func Upgrade(ctx context.Context, c component.Component, source Source) (version
 	}
 	o := orderOf(c.Ecosystem)
 	_, installed := names(c)
-	groups := merge(every, every)
-	fewest := len(merge(hits, every))
-	for _, candidate := range o.fixes(installed, every) {
-		left := 0
-		for _, group := range groups {
-			if slices.ContainsFunc(group, func(r osv.Record) bool { return affects(r, o, candidate) }) {
-				if left++; left >= fewest {
-					break
-				}
+	root := roots(every)
+	groups := merge(every, root)
+	fewest := len(merge(hits, root))
+	for _, candidates := range o.byStability(installed, o.fixes(installed, every)) {
+		for _, candidate := range candidates {
+			if left := o.left(candidate, groups, fewest); left < fewest {
+				version, fewest = candidate, left
+			}
+			if fewest == 0 {
+				break
 			}
 		}
-		if left < fewest {
-			version, fewest = candidate, left
-		}
-		if fewest == 0 {
+		if version != "" {
 			break
 		}
 	}
 	return version, fewest == 0, nil
+}
+
+// left counts the groups of which a record affects the version, up to most. A
+// malicious version is as bad as it gets: nothing is healed by it.
+func (o order) left(version string, groups [][]osv.Record, most int) int {
+	left := 0
+	for _, group := range groups {
+		if !slices.ContainsFunc(group, func(r osv.Record) bool { return affects(r, o, version) }) {
+			continue
+		}
+		if left++; left >= most || slices.ContainsFunc(group, malicious) {
+			return most
+		}
+	}
+	return left
 }

@@ -18,6 +18,8 @@ type known struct {
 	// those that have one.
 	key   []int
 	local []string
+	// pre marks a Python pre-release or development release.
+	pre bool
 }
 
 func (a known) public(b known) int { return comparePadded(a.key, b.key) }
@@ -99,6 +101,7 @@ func pythonVersion(r *rand.Rand) known {
 			pre = -1 // 1.0.dev0 comes before 1.0a0
 		}
 	}
+	k.pre = pre != none || dev != none
 	k.key = append(append([]int{epoch}, release...), pre, preN, post, dev)
 	if r.IntN(5) == 0 {
 		k.local = pick(r, []string{"cpu"}, []string{"cu118"}, []string{"1"}, []string{"10"}, []string{"cpu", "2"}, []string{"nv21", "7"})

@@ -60,12 +60,20 @@ type File struct {
 	BuilderID string `json:"builderID,omitempty"`
 }
 
-// Scan says what makes a scan of the source fail.
+// Scan says what makes a scan of the source fail, and what counts in every
+// scan.
 type Scan struct {
 	// FailOn is what finding.ParseThreshold reads; empty means high and above.
 	FailOn []string `json:"failOn,omitempty"`
 	// IgnoreUnfixed leaves out what no version heals.
 	IgnoreUnfixed bool `json:"ignoreUnfixed,omitempty"`
+	// VEX are OpenVEX and CSAF documents, Ignore are ignore files, as paths;
+	// none are read that are not named here.
+	VEX    []string `json:"vex,omitempty"`
+	Ignore []string `json:"ignore,omitempty"`
+	// RequirePinned stops the journey at the source where anything has no
+	// single version.
+	RequirePinned bool `json:"requirePinned,omitempty"`
 }
 
 // Build says how the image is made.

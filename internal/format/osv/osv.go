@@ -50,6 +50,28 @@ type Affected struct {
 	Severity []Severity `json:"severity,omitempty"`
 	Ranges   []Range    `json:"ranges,omitempty"`
 	Versions []string   `json:"versions,omitempty"`
+	// Database is what database_specific says beside the ranges.
+	Database Bound `json:"database_specific,omitzero"`
+}
+
+// Bound is what GitHub's advisories say beside a range that nothing closes:
+// the newest version that was known to be affected when it was written.
+type Bound struct {
+	// LastKnown is "<= 1.5.10" or "< 2.32.0".
+	LastKnown string `json:"last_known_affected_version_range,omitempty"`
+}
+
+// UnmarshalJSON reads the field if it has the expected shape: database_specific
+// is free-form.
+func (b *Bound) UnmarshalJSON(raw []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		return nil
+	}
+	if json.Unmarshal(fields["last_known_affected_version_range"], &b.LastKnown) != nil {
+		b.LastKnown = ""
+	}
+	return nil
 }
 
 // Package names a package in its ecosystem.
@@ -216,14 +238,30 @@ func (r Record) Ratings() []finding.Severity {
 	for _, s := range vectors {
 		if score, ok := score(s.Score); ok && score > 0 {
 			ratings = append(ratings, finding.Severity{Level: finding.LevelOf(score), Score: score, Vector: s.Score, Source: source})
-		} else if level, err := finding.ParseLevel(s.Score); err == nil && level != finding.Unknown {
+		} else if level := word(s.Score); level != finding.Unknown {
 			ratings = append(ratings, finding.Severity{Level: level, Source: source})
 		}
 	}
-	if level, err := finding.ParseLevel(r.Database.Severity); err == nil && level != finding.Unknown {
+	if level := word(r.Database.Severity); level != finding.Unknown {
 		ratings = append(ratings, finding.Severity{Level: level, Source: source})
 	}
 	return ratings
+}
+
+// word is the level that a database's own word means, Unknown for one that
+// means none. Red Hat and SUSE say "important", Ubuntu "negligible".
+func word(text string) finding.Level {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "important":
+		return finding.High
+	case "negligible":
+		return finding.Low
+	}
+	level, err := finding.ParseLevel(text)
+	if err != nil {
+		return finding.Unknown
+	}
+	return level
 }
 
 // score is the base score of a CVSS vector of any version.

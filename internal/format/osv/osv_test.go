@@ -247,7 +247,9 @@ func TestRatings(t *testing.T) {
 			[]finding.Severity{{Level: finding.Critical, Score: 9.8, Vector: v31, Source: "osv"}}},
 		"a word of Ubuntu's": {`{"id":"UBUNTU-CVE-2024-1","severity":[{"type":"Ubuntu","score":"medium"}]}`,
 			[]finding.Severity{{Level: finding.Medium, Source: "ubuntu"}}},
-		"a word nobody knows":   {`{"id":"UBUNTU-CVE-2024-1","severity":[{"type":"Ubuntu","score":"negligible"}],"database_specific":{"severity":"dire"}}`, nil},
+		"the least of Ubuntu's": {`{"id":"UBUNTU-CVE-2024-1","severity":[{"type":"Ubuntu","score":"negligible"}]}`, []finding.Severity{{Level: finding.Low, Source: "ubuntu"}}},
+		"a word of Red Hat's":   {`{"id":"RHSA-2024:1","database_specific":{"severity":"Important"}}`, []finding.Severity{{Level: finding.High, Source: "osv"}}},
+		"a word nobody knows":   {`{"id":"UBUNTU-CVE-2024-1","severity":[{"type":"Ubuntu","score":"untriaged"}],"database_specific":{"severity":"dire"}}`, nil},
 		"unknown is no rating":  {`{"id":"GHSA-1","database_specific":{"severity":"UNKNOWN"}}`, nil},
 		"a score of nought":     {`{"id":"GHSA-1","severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}]}`, nil},
 		"a vector cut short":    {`{"id":"GHSA-1","severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L"}]}`, nil},
@@ -273,6 +275,25 @@ func TestRatingsLeaveTheRecord(t *testing.T) {
 	}
 	if left := vectors[:2][1]; left != (osv.Severity{}) {
 		t.Errorf("Ratings wrote %+v behind the record's severities", left)
+	}
+}
+
+// TestLastKnown: GitHub's bound is kept in a record that is written back, and
+// other shapes of database_specific are passed over.
+func TestLastKnown(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"last_known_affected_version_range": "<= 1.5.10", "source": "x"}`: "<= 1.5.10",
+		`{"last_known_affected_version_range": ["1.5.10"]}`:                 "",
+		`{"source": "x"}`: "", `[]`: "", `"x"`: "", `null`: "",
+	} {
+		record := decode(t, `{"id":"GHSA-1","affected":[{"package":{"ecosystem":"PyPI","name":"x"},"database_specific":`+text+`}]}`)
+		written, err := json.Marshal(record.Slim(func(osv.Package) bool { return true }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decode(t, string(written)).Affected[0].Database.LastKnown; got != want || record.Affected[0].Database.LastKnown != want || strings.Contains(string(written), "database_specific") != (want != "") {
+			t.Errorf("%s: %q, written %s", text, got, written)
+		}
 	}
 }
 

@@ -45,6 +45,9 @@ func Parse(text string) (Version, error) {
 	if len(trimmed) > maxLength {
 		return Version{}, fmt.Errorf("version of %d characters: more than %d", len(trimmed), maxLength)
 	}
+	if v, ok := plain(trimmed); ok {
+		return v, nil
+	}
 	m := pattern.FindStringSubmatch(trimmed)
 	if m == nil {
 		return Version{}, fmt.Errorf("%q is no version by PEP 440", text)
@@ -85,6 +88,30 @@ func Parse(text string) (Version, error) {
 		v.normalised += "+" + strings.Join(v.local, ".")
 	}
 	return v, nil
+}
+
+// plain reads what nearly all versions are, numbers with dots between them,
+// without the pattern: advisories list them by the thousand.
+func plain(text string) (Version, bool) {
+	parts := 1
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.' && i > 0 && text[i-1] != '.':
+			parts++
+		case c < '0' || c > '9':
+			return Version{}, false
+		}
+	}
+	if text == "" || text[len(text)-1] == '.' {
+		return Version{}, false
+	}
+	v := Version{epoch: "0", release: make([]string, 0, parts)}
+	for part := range strings.SplitSeq(text, ".") {
+		v.release = append(v.release, number(part))
+	}
+	v.publicNormal = v.spell()
+	v.normalised = v.publicNormal
+	return v, true
 }
 
 // number drops leading zeros, so that numbers of any size compare by length

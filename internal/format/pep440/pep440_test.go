@@ -216,3 +216,23 @@ func ExampleSpecifiers_Contains() {
 	fmt.Println(set.Contains(v))
 	// Output: true
 }
+
+// TestPlain: numbers with dots are read without the pattern, and mean the same.
+func TestPlain(t *testing.T) {
+	for _, text := range []string{"0", "1", "1.0", "01.00.2", "2024.10.1", "1.2.3.4.5.6.7.8", "99999999999999999999.1"} {
+		short, err := pep440.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A "v" in front takes the long way.
+		long, err := pep440.Parse("v" + text)
+		if err != nil || short.Compare(long) != 0 || short.String() != long.String() || short.Public().String() != long.Public().String() || short.HasLocal() || short.IsPrerelease() {
+			t.Errorf("%s: %s and %s, %v", text, short, long, err)
+		}
+	}
+	for _, text := range []string{"", ".", "1.", ".1", "1..2", "1.x", "1,2", "1.2 3"} {
+		if v, err := pep440.Parse(text); err == nil {
+			t.Errorf("%q is %s", text, v)
+		}
+	}
+}

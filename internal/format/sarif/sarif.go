@@ -31,7 +31,8 @@ const unresolvedRule = "assay-not-tested"
 
 // Encode writes a report as one run, indented, with a newline at its end.
 // Critical and high findings are errors, medium ones warnings, all others
-// notes; so is what could not be tested, under the rule "assay-not-tested".
+// notes; so is what could not be tested, under the rule "assay-not-tested",
+// which is an error where the report requires pins.
 // Suppressed findings are notes with a suppression. toolVersion is Assay's own,
 // without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
@@ -295,7 +296,11 @@ func nonEmpty(words ...string) []string {
 }
 
 func (e *encoder) unresolved(u component.Unresolved) *sarif.Result {
-	return sarif.NewRuleResult(unresolvedRule).WithRuleIndex(e.place[unresolvedRule]).WithLevel("note").
+	level := "note"
+	if e.report.RequirePinned {
+		level = "error"
+	}
+	return sarif.NewRuleResult(unresolvedRule).WithRuleIndex(e.place[unresolvedRule]).WithLevel(level).
 		WithMessage(sarif.NewTextMessage(plain(u.Text + " was not tested: " + u.Reason))).
 		WithLocations([]*sarif.Location{e.located(u.Location)}).
 		WithPartialFingerprints(e.fingerprint(unresolvedRule, u.Location.Path, u.Text))

@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,10 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
@@ -319,6 +325,102 @@ func TestSourceFailsFast(t *testing.T) {
 	}
 	if requests := p.server.Requests(); len(requests) != 0 {
 		t.Errorf("the registry was asked: %v", requests)
+	}
+}
+
+// changed is a scanner whose reports are changed before they are used.
+type changed struct {
+	journey.Scanner
+	change func(*finding.Report)
+}
+
+// Directory changes the report on a directory.
+func (c changed) Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
+	report, err := c.Scanner.Directory(ctx, fsys, name)
+	c.change(&report)
+	return report, err
+}
+
+// Image changes the report on an image.
+func (c changed) Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error) {
+	report, err := c.Scanner.Image(ctx, image, reference, digest)
+	c.change(&report)
+	return report, err
+}
+
+// TestSourceFailsWithoutFindings: an expired ignore and, where it is asked for,
+// a requirement without a pin stop the journey like a finding.
+func TestSourceFailsWithoutFindings(t *testing.T) {
+	loose := component.Unresolved{Text: "foo>=1", Reason: "a range", Location: component.Location{Path: "requirements.txt", Line: 9}}
+	for name, c := range map[string]struct {
+		change func(*finding.Report)
+		want   string
+	}{
+		"expired": {func(r *finding.Report) {
+			r.Expired = []finding.Expired{{ID: "CVE-1", Ended: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Source: component.Location{Path: "i.yaml", Line: 3}}}
+		}, "ignores have expired: CVE-1 (i.yaml:3, until 2026-01-02); nothing was built"},
+		"pinned": {func(r *finding.Report) {
+			r.RequirePinned, r.Inventory.Unresolved = true, []component.Unresolved{loose}
+		}, "1 requirements have no single version, the first foo>=1 in requirements.txt (scan.requirePinned); nothing was built"},
+		"loose":      {func(r *finding.Report) { r.Inventory.Unresolved = []component.Unresolved{loose} }, ""},
+		"suppressed": {func(r *finding.Report) { r.Suppressed = []finding.Suppressed{{Status: "ignored"}} }, ""},
+	} {
+		p := newParts(t, assayYAML, workload(t))
+		p.config.Scanner = changed{p.config.Scanner, c.change}
+		result, err := p.run("")
+		var denied *journey.DeniedError
+		if c.want == "" {
+			if err != nil || name == "suppressed" && !strings.HasSuffix(result.Steps[0].Detail, "; 1 suppressed") {
+				t.Errorf("%s: %v, %+v", name, err, result.Steps[0])
+			}
+			continue
+		}
+		if !errors.As(err, &denied) || denied.Step != journey.Source || denied.Reason != c.want || len(result.Steps) != 1 {
+			t.Errorf("%s: %v, %+v", name, err, result.Steps)
+		}
+	}
+}
+
+// TestIndexSuppressed: the index's report has what is suppressed for its images,
+// but not what counts for one of them.
+func TestIndexSuppressed(t *testing.T) {
+	yaml := strings.Replace(assayYAML, "  base: scratch", "  base: scratch\n  platforms: [linux/amd64, linux/arm64]", 1)
+	p := newParts(t, yaml, workload(t))
+	about := func(id string) finding.Finding {
+		return finding.Finding{ID: id, Severity: finding.Severity{Level: finding.Low}}
+	}
+	p.config.Scanner = changed{p.config.Scanner, func(r *finding.Report) {
+		switch {
+		case r.Image == nil:
+		case r.Image.Platform == "linux/amd64":
+			r.Suppressed = []finding.Suppressed{{Finding: about("CVE-1")}, {Finding: about("CVE-2")}}
+		default:
+			r.Suppressed = []finding.Suppressed{{Finding: about("CVE-2")}, {Finding: about("CVE-3")}}
+			r.Findings = []finding.Finding{about("CVE-1")}
+		}
+	}}
+	// The policy denies CVE-1; what was scanned is in the state.
+	if result, err := p.run(""); err == nil || len(result.Steps) < 3 {
+		t.Fatalf("%v, %+v", err, result.Steps)
+	}
+	content, err := os.ReadFile(filepath.Join(p.dir, ".assay", "state.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state struct {
+		Images []struct {
+			Report finding.Report `json:"report"`
+		} `json:"images"`
+	}
+	if err := json.Unmarshal(content, &state); err != nil || len(state.Images) != 3 {
+		t.Fatalf("%v, %d images", err, len(state.Images))
+	}
+	var ids []string
+	for _, s := range state.Images[0].Report.Suppressed {
+		ids = append(ids, s.Finding.ID)
+	}
+	if strings.Join(ids, " ") != "CVE-2 CVE-3" || len(state.Images[0].Report.Findings) != 1 {
+		t.Errorf("suppressed are %v, findings %+v", ids, state.Images[0].Report.Findings)
 	}
 }
 

@@ -48,6 +48,9 @@ func (r *run) source(ctx context.Context) (string, error) {
 	if len(over) > 0 {
 		return "", &DeniedError{Step: Source, Reason: fmt.Sprintf("%d of %d findings in the source are over the threshold; nothing was built", len(over), len(report.Findings))}
 	}
+	if reason := besides(report); reason != "" {
+		return "", &DeniedError{Step: Source, Reason: reason + "; nothing was built"}
+	}
 	r.state.Inputs = nil
 	for _, s := range report.Inventory.Sources {
 		r.state.Inputs = append(r.state.Inputs, input{s.Path, s.Digest})
@@ -56,7 +59,27 @@ func (r *run) source(ctx context.Context) (string, error) {
 	if n := len(report.Inventory.Unresolved); n > 0 {
 		detail += fmt.Sprintf("; %d not tested", n)
 	}
+	if n := len(report.Suppressed); n > 0 {
+		detail += fmt.Sprintf("; %d suppressed", n)
+	}
 	return detail, nil
+}
+
+// besides says what counts in a report besides its findings, "" for nothing.
+func besides(report finding.Report) string {
+	var reasons []string
+	if len(report.Expired) > 0 {
+		var ids []string
+		for _, e := range report.Expired {
+			ids = append(ids, fmt.Sprintf("%s (%s:%d, until %s)", e.ID, e.Source.Path, e.Source.Line, e.Ended.Format("2006-01-02")))
+		}
+		reasons = append(reasons, "ignores have expired: "+strings.Join(ids, ", "))
+	}
+	if unpinned := report.Unpinned(); len(unpinned) > 0 {
+		first := unpinned[0]
+		reasons = append(reasons, fmt.Sprintf("%d requirements have no single version, the first %s in %s (scan.requirePinned)", len(unpinned), first.Text, first.Location.Path))
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // over picks the findings that stop a journey.
@@ -172,6 +195,7 @@ func union(images []image, name string, digest subject.Digest) finding.Report {
 	all.Inventory.Components = slices.Clone(all.Inventory.Components)
 	all.Inventory.Unresolved = slices.Clone(all.Inventory.Unresolved)
 	all.Findings = slices.Clone(all.Findings)
+	all.Suppressed = slices.Clone(all.Suppressed)
 	for _, img := range images[1:] {
 		for _, c := range img.Report.Inventory.Components {
 			if !slices.ContainsFunc(all.Inventory.Components, func(k component.Component) bool { return k.PURL == c.PURL && k.Dependency == c.Dependency }) {
@@ -188,8 +212,21 @@ func union(images []image, name string, digest subject.Digest) finding.Report {
 				all.Findings = append(all.Findings, f)
 			}
 		}
+		for _, s := range img.Report.Suppressed {
+			if !slices.ContainsFunc(all.Suppressed, func(k finding.Suppressed) bool {
+				return k.Finding.ID == s.Finding.ID && k.Finding.Component.PURL == s.Finding.Component.PURL
+			}) {
+				all.Suppressed = append(all.Suppressed, s)
+			}
+		}
 		all.Finished = img.Report.Finished
 	}
+	// What counts for one image counts for the index.
+	all.Suppressed = slices.DeleteFunc(all.Suppressed, func(s finding.Suppressed) bool {
+		return slices.ContainsFunc(all.Findings, func(f finding.Finding) bool {
+			return f.ID == s.Finding.ID && f.Component.PURL == s.Finding.Component.PURL
+		})
+	})
 	all.Inventory.Sort()
 	advisory.Sort(all.Findings)
 	return all

@@ -26,6 +26,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
+	"github.com/seed-161fc314/assay/internal/engine/triage"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/port/imagefs"
@@ -44,6 +45,10 @@ type Config struct {
 	Now        func() time.Time
 	// Environment is what markers mean; zero is requirement.DefaultEnvironment.
 	Environment requirement.Environment
+	// Rules take findings out of what counts; the zero value takes none.
+	Rules triage.Rules
+	// RequirePinned makes everything unresolved count as a finding does.
+	RequirePinned bool
 }
 
 // Scanner scans targets.
@@ -126,6 +131,8 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	if err != nil {
 		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
 	}
+	report.RequirePinned = s.config.RequirePinned
+	report = triage.Apply(report, s.config.Rules, report.Started)
 	report.Finished = s.config.Now().UTC()
 	return report, nil
 }

@@ -21,7 +21,10 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/domain/vex"
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
+	"github.com/seed-161fc314/assay/internal/engine/triage"
+	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
@@ -287,5 +290,56 @@ func TestMissingEcosystemIsAFault(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	if _, err := scan.New(scan.Config{Now: now}); err == nil {
 		t.Error("no advisories, and no error")
+	}
+}
+
+// TestRules: VEX and ignores reach every kind of target, and required pins are
+// in the report.
+func TestRules(t *testing.T) {
+	db, err := advisorydb.Sample()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := map[string]string{"requirements.txt": "pyarrow==13.0.0\nfoo>=1\n"}
+	img := image(t, map[string]string{imagefs.DeclaredLabel: "/requirements.txt"}, content)
+	digest := subject.Of([]byte("x"))
+	product := vex.Product{Reference: vex.Reference{Digests: []subject.Digest{digest}}, Subcomponents: []vex.Reference{{PURLs: []string{"pkg:pypi/pyarrow"}}}}
+	said := vex.Document{Path: "a.json", Statements: []vex.Statement{{Vulnerability: []string{"CVE-2023-47248"}, Products: []vex.Product{product},
+		Status: vex.NotAffected, Justification: "component_not_present", Time: now().AddDate(0, 0, -1)}}}
+	ignored := ignorefile.File{Path: "i.yaml", Entries: []ignorefile.Entry{{ID: "CVE-2023-47248", Reason: "r", Line: 1}}}
+	for name, c := range map[string]struct {
+		rules            triage.Rules
+		file, dir, image string
+	}{
+		"nothing": {triage.Rules{}, "", "", ""},
+		"VEX":     {triage.Rules{Documents: []vex.Document{said}}, "", "", "not_affected"},
+		"ignore":  {triage.Rules{Ignores: []ignorefile.File{ignored}}, "ignored", "ignored", "ignored"},
+	} {
+		s, err := scan.New(scan.Config{Advisories: db, Now: now, Rules: c.rules, RequirePinned: name == "ignore"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		scans := map[string]func() (finding.Report, error){
+			c.file + " file":   func() (finding.Report, error) { return s.File(t.Context(), files(content), "requirements.txt") },
+			c.dir + " dir":     func() (finding.Report, error) { return s.Directory(t.Context(), files(content), "w") },
+			c.image + " image": func() (finding.Report, error) { return s.Image(t.Context(), img, "example.com/x", digest) },
+		}
+		for want, run := range scans {
+			report, err := run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, kind, _ := strings.Cut(want, " ")
+			got := ""
+			if len(report.Suppressed) == 1 {
+				got = report.Suppressed[0].Status
+			}
+			if got != status || len(report.Findings)+len(report.Suppressed) != 1 {
+				t.Errorf("%s, %s: status %q, want %q", name, kind, got, status)
+			}
+			if unpinned := len(report.Unpinned()); unpinned != map[bool]int{true: 1}[name == "ignore"] {
+				t.Errorf("%s, %s: %d count as unpinned", name, kind, unpinned)
+			}
+		}
 	}
 }
