@@ -197,7 +197,8 @@ func TestInfo(t *testing.T) {
 		t.Errorf("version %q", info.Version)
 	}
 	info.Version = ""
-	want := finding.Database{URI: "https://osv.dev", Ecosystems: []string{"Debian", "PyPI", "Ubuntu", "npm"}, Records: 7, LastUpdate: time.Date(2024, 1, 7, 0, 0, 0, 0, time.UTC), Built: now}
+	want := finding.Database{URI: "https://osv.dev", Ecosystems: []string{"Debian", "PyPI", "Ubuntu", "npm"}, Records: 7, LastUpdate: time.Date(2024, 1, 7, 0, 0, 0, 0, time.UTC), Built: now,
+		Current: time.Date(2024, 1, 5, 0, 0, 0, 0, time.UTC)} // Debian's
 	if diff := cmp.Diff(want, info); diff != "" {
 		t.Error(diff)
 	}
@@ -337,20 +338,21 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// synthetic is a database of many packages, for benchmarks.
-func synthetic(b *testing.B) string {
+// synthetic is a database of many records of half as many packages.
+func synthetic(b testing.TB, records int) string {
 	b.Helper()
 	var list []member
-	for i := range 3000 {
-		list = append(list, member{fmt.Sprintf("%d.json", i), record(fmt.Sprintf("PYSEC-2024-%d", i), 1, fmt.Sprintf("PyPI/package-%d", i%1000))})
+	for i := range records {
+		list = append(list, member{fmt.Sprintf("%d.json", i), record(fmt.Sprintf("PYSEC-2024-%d", i), 1, fmt.Sprintf("PyPI/package-%d", i/2))})
 	}
 	dir := b.TempDir()
-	importAll(b, dir, writeZip(b, zip.Deflate, list...))
+	importAll(b, dir, writeZip(b, zip.Store, list...))
 	return dir
 }
 
-func BenchmarkOpen(b *testing.B) {
-	dir := synthetic(b)
+func benchmarkOpen(b *testing.B, records int) {
+	dir := synthetic(b, records)
+	b.ReportAllocs()
 	for b.Loop() {
 		db, err := advisorydb.Open(dir)
 		if err != nil {
@@ -360,14 +362,49 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+func BenchmarkOpen(b *testing.B)     { benchmarkOpen(b, 3000) }
+func BenchmarkOpen200k(b *testing.B) { benchmarkOpen(b, 200_000) }
+
+// BenchmarkLookup looks up 300 packages, as many as a large workload pins, one
+// in three of them without an advisory.
 func BenchmarkLookup(b *testing.B) {
-	db := open(b, synthetic(b))
-	names := [2]string{"package-500", "not-there"}
-	for i := 0; b.Loop(); i++ {
-		records, err := db.Lookup(b.Context(), "PyPI", names[i%2])
-		if err != nil || len(records) != 3*(1-i%2) {
-			b.Fatalf("%d records, %v", len(records), err)
+	dir := synthetic(b, 3000)
+	b.ReportAllocs()
+	for b.Loop() {
+		db, err := advisorydb.Open(dir)
+		if err != nil {
+			b.Fatal(err)
 		}
+		for i := range 300 {
+			name := fmt.Sprintf("package-%d", i)
+			if i%3 == 0 {
+				name = "absent-" + name
+			}
+			if records, err := db.Lookup(b.Context(), "PyPI", name); err != nil || len(records) != 2*min(1, i%3) {
+				b.Fatalf("%d records of %s, %v", len(records), name, err)
+			}
+		}
+		db.Close()
+	}
+}
+
+// TestOpenReadsLittle: what opening allocates does not grow with the file.
+func TestOpenReadsLittle(t *testing.T) {
+	allocated := func(records int) int64 {
+		dir := synthetic(t, records)
+		return testing.Benchmark(func(b *testing.B) {
+			for b.Loop() {
+				db, err := advisorydb.Open(dir)
+				if err != nil {
+					b.Fatal(err)
+				}
+				db.Close()
+			}
+		}).AllocedBytesPerOp()
+	}
+	few, many := allocated(10), allocated(5000)
+	if many > few+2048 {
+		t.Errorf("opening 10 records takes %d bytes, 5,000 take %d", few, many)
 	}
 }
 
