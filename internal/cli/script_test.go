@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -64,6 +66,22 @@ func TestScript(t *testing.T) {
 				}
 				key := strings.Join(body[1:len(body)-1], "\n              ")
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(policy, "PUT YOUR KEY HERE", key, 1)), 0o600))
+			},
+			// zip ARCHIVE FILE… makes a zip file.
+			"zip": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: zip ARCHIVE FILE…")
+				}
+				var buffer bytes.Buffer
+				archive := zip.NewWriter(&buffer)
+				for _, name := range args[1:] {
+					w, err := archive.Create(filepath.Base(name))
+					ts.Check(err)
+					_, err = w.Write([]byte(ts.ReadFile(name)))
+					ts.Check(err)
+				}
+				ts.Check(archive.Close())
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), buffer.Bytes(), 0o600))
 			},
 			// code N COMMAND… runs a command and wants its exit code.
 			"code": func(ts *testscript.TestScript, neg bool, args []string) {
