@@ -25,7 +25,7 @@ older than ASSAY_DB_MAX_AGE (such as 7d) end a scan with exit code 3.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(newDBUpdate(host), newDBImport(host), newDBStatus(host))
+	command.AddCommand(newDBUpdate(host), newDBImport(host), newDBExport(host), newDBPull(host), newDBStatus(host))
 	return command
 }
 

@@ -116,11 +116,14 @@ func hintFor(err error) string {
 	var missing *advisory.MissingEcosystemError
 	var shrinks *advisorydb.ShrinkError
 	var age *advisorydb.AgeError
+	var older *advisorydb.OlderError
 	switch {
 	case errors.Is(err, advisorydb.ErrMissing):
 		return "`assay db update` fetches one, `assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
 	case errors.As(err, &age) && age.Age > 0:
 		return "`assay db update` brings them up to date; --max-age and ASSAY_DB_MAX_AGE are the bound"
+	case errors.As(err, &older):
+		return "--force replaces it all the same"
 	case errors.As(err, &missing):
 		return "OSV publishes one export for each ecosystem; import that of " + missing.Ecosystem
 	case errors.As(err, &shrinks):

@@ -50,6 +50,8 @@ const (
 	SBOM = 64 << 20
 	// AdvisoryHeader is the largest header of an index file, in bytes.
 	AdvisoryHeader = 1 << 20
+	// AdvisoryIndex is the largest index file that is shipped, in bytes.
+	AdvisoryIndex = 1 << 30
 	// Export is the largest OSV export that is fetched, in bytes.
 	Export = 4 << 30
 	// ExportChanges is the largest list of changes fetched, in bytes.
@@ -107,6 +109,8 @@ const (
 	// FeedEntries is how many entries a KEV catalogue or a list of EPSS scores
 	// may have.
 	FeedEntries = 4_000_000
+	// ArtifactFiles is how many files an artifact may hold.
+	ArtifactFiles = 256
 	// Increment is how many changed records are fetched one by one; where more
 	// changed, the whole export is fetched.
 	Increment = 2000

@@ -75,7 +75,23 @@ func OpenWriter(dir string) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{dir: dir, unlock: unlock}, nil
+	w := &Writer{dir: dir, unlock: unlock}
+	w.tidy()
+	return w, nil
+}
+
+// tidy removes what a writer that was killed left behind; nobody else has the
+// lock.
+func (w *Writer) tidy() {
+	for _, pattern := range []string{".import-*", ".update-*"} {
+		left, err := filepath.Glob(filepath.Join(w.dir, pattern))
+		if err != nil {
+			continue // a directory with a bracket in its name keeps them
+		}
+		for _, path := range left {
+			os.Remove(path) // what stays is not read, and is tried again
+		}
+	}
 }
 
 // Dir is the directory.
