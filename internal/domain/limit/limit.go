@@ -105,7 +105,9 @@ const (
 	PURL = 4096
 	// AdvisoryVersions is how many versions the advisories of one package may
 	// list together.
-	AdvisoryVersions = 16_000_000
+	AdvisoryVersions = 4_000_000
+	// AdvisoryRecords is how many advisories one package may have.
+	AdvisoryRecords = 200_000
 	// FeedEntries is how many entries a KEV catalogue or a list of EPSS scores
 	// may have.
 	FeedEntries = 4_000_000

@@ -216,7 +216,13 @@ func (i *importer) source(name string, sum hash.Hash) {
 }
 
 func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path string) error {
-	archive, err := zip.NewReader(handle, size)
+	counted := &directoryReader{r: handle, left: int64(i.config.files) * directoryBytes, what: path, files: i.config.files}
+	archive, err := zip.NewReader(counted, size)
+	var over *limit.Error
+	if errors.As(err, &over) {
+		return err
+	}
+	counted.done = true
 	if err != nil {
 		return fmt.Errorf("%s is no complete zip file: %w; fetch it again", path, err)
 	}
@@ -311,6 +317,29 @@ func (i *importer) add(record osv.Record) {
 	if known, twice := i.records[record.ID]; !twice || record.Modified.After(known.Modified) {
 		i.records[record.ID] = record.Slim(func(osv.Package) bool { return true })
 	}
+}
+
+// directoryBytes is how much of a zip's directory is read for each file that it
+// may hold: its entries take memory before anybody can count them.
+const directoryBytes = 64
+
+// directoryReader bounds what is read until done.
+type directoryReader struct {
+	r     io.ReaderAt
+	left  int64
+	done  bool
+	what  string
+	files int
+}
+
+// ReadAt passes on what is within the bound, with room for the zip's end.
+func (d *directoryReader) ReadAt(p []byte, at int64) (int, error) {
+	const end = 1 << 20
+	n, err := d.r.ReadAt(p, at)
+	if d.left -= int64(n); d.left < -end && !d.done {
+		return 0, &limit.Error{What: d.what, Bound: int64(d.files), Unit: "files"}
+	}
+	return n, err
 }
 
 type counter struct {

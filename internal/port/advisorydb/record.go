@@ -245,8 +245,12 @@ func decodeBlock(content []byte) (*block, error) {
 		}
 		return texts[n]
 	}
-	left := limit.AdvisoryVersions
+	left, count := limit.AdvisoryVersions, 0
 	b.records = list(d, func() osv.Record {
+		if count++; count > limit.AdvisoryRecords {
+			d.fail()
+			return osv.Record{}
+		}
 		r := osv.Record{ID: reference(), Aliases: list(d, reference), Upstream: list(d, reference)}
 		r.Affected = list(d, func() osv.Affected {
 			a := osv.Affected{Package: osv.Package{Ecosystem: reference(), Name: reference()}}

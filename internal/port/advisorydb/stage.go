@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 )
 
@@ -218,6 +219,12 @@ func (e edition) block(k string, value []byte, compressor *flate.Writer) (found 
 		return nil, nil, nil, nil
 	}
 	slices.SortFunc(found, func(a, b osv.Record) int { return strings.Compare(a.ID, b.ID) })
-	match, text, err = encodeBlock(compressor, found)
-	return found, match, text, err
+	if match, text, err = encodeBlock(compressor, found); err != nil {
+		return nil, nil, nil, err
+	}
+	// What is too large to be read must not be written.
+	if _, err := decodeBlock(match); err != nil || len(match) > limit.AdvisoryBlock {
+		return nil, nil, nil, &limit.Error{What: fmt.Sprintf("what %d advisories say of %q", len(found), k), Bound: limit.AdvisoryVersions, Unit: "versions"}
+	}
+	return found, match, text, nil
 }
