@@ -125,7 +125,7 @@ func hintFor(err error) string {
 	case errors.As(err, &older):
 		return "--force replaces it all the same"
 	case errors.As(err, &missing):
-		return "OSV publishes one export for each ecosystem; import that of " + missing.Ecosystem
+		return "`assay db update --ecosystem " + clean(missing.Ecosystem) + "` fetches them; OSV publishes one export for each ecosystem"
 	case errors.As(err, &shrinks):
 		return "name the ecosystem that is meant with --ecosystem; --shrink imports all the same"
 	}

@@ -55,7 +55,7 @@ const (
 	// Export is the largest OSV export that is fetched, in bytes.
 	Export = 4 << 30
 	// ExportChanges is the largest list of changes fetched, in bytes.
-	ExportChanges = 256 << 20
+	ExportChanges = 64 << 20
 	// Feed is what a KEV catalogue or a list of EPSS scores may unpack to, in
 	// bytes.
 	Feed = 32 << 20
@@ -110,7 +110,7 @@ const (
 	AdvisoryRecords = 200_000
 	// FeedEntries is how many entries a KEV catalogue or a list of EPSS scores
 	// may have.
-	FeedEntries = 4_000_000
+	FeedEntries = 1_000_000
 	// ArtifactFiles is how many files an artifact may hold.
 	ArtifactFiles = 256
 	// Increment is how many changed records are fetched one by one; where more

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,13 @@ func TestDecodeRefuses(t *testing.T) {
 	var over *limit.Error
 	if _, err := epss.Decode(bytes.NewReader(bomb), "f"); !errors.As(err, &over) || over.Bound != limit.Feed {
 		t.Errorf("a bomb: %v", err)
+	}
+	many := []byte(comment + header)
+	for i := range limit.FeedEntries + 1 {
+		many = append(strconv.AppendInt(append(many, "CVE-"...), int64(i), 10), ",0,0\n"...)
+	}
+	if _, err := epss.Decode(bytes.NewReader(many), "f"); !errors.As(err, &over) || over.Bound != limit.FeedEntries {
+		t.Errorf("too many: %v", err)
 	}
 }
 

@@ -57,6 +57,10 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	var over *limit.Error
+	many := catalogue(limit.FeedEntries+1, "{}"+strings.Repeat(",{}", limit.FeedEntries))
+	if _, err := kev.Decode(strings.NewReader(many), "kev.json"); !errors.As(err, &over) || over.Bound != limit.FeedEntries {
+		t.Errorf("too many: %v", err)
+	}
 	if _, err := kev.Decode(io.LimitReader(blanks{}, limit.Feed+1), "kev.json"); !errors.As(err, &over) {
 		t.Errorf("too large: %v", err)
 	}

@@ -2,6 +2,7 @@ package osv
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -43,7 +44,11 @@ func (c Changes) Since(at time.Time) (list []Change, complete bool) {
 // each line. Errors start with where and name the line. An id that would lead
 // out of a directory is an error.
 func DecodeChanges(r io.Reader, where string) (Changes, error) {
-	lines := bufio.NewScanner(limit.Reader(r, where, limit.ExportChanges))
+	content, err := limit.ReadAll(r, where, limit.ExportChanges)
+	if err != nil {
+		return Changes{}, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(content))
 	lines.Buffer(nil, 4096)
 	c := Changes{Ordered: true}
 	for number := 1; lines.Scan(); number++ {

@@ -1,12 +1,14 @@
 package osv_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 )
 
@@ -50,6 +52,21 @@ func TestChanges(t *testing.T) {
 		if got, err := osv.DecodeChanges(strings.NewReader("2025-01-05T00:00:00Z,A-1\n"+line+"\n"), "f"); err == nil || !strings.HasPrefix(err.Error(), "f:2: ") {
 			t.Errorf("%q: %+v, %v", line, got, err)
 		}
+	}
+}
+
+// lines is a list without end.
+type lines struct{}
+
+func (lines) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestChangesBound(t *testing.T) {
+	var over *limit.Error
+	if got, err := osv.DecodeChanges(lines{}, "f"); !errors.As(err, &over) || over.Bound != limit.ExportChanges {
+		t.Errorf("%d changes, %v", len(got.List), err)
 	}
 }
 

@@ -239,7 +239,12 @@ func TestHostileIndex(t *testing.T) {
 	for range most {
 		runs = append(runs, 0, 1000)
 	}
+	crowd := []any{limit.AdvisoryRecords + 1}
+	for range limit.AdvisoryRecords + 1 {
+		crowd = append(crowd, []byte{0, 0, 0, 0})
+	}
 	for name, content := range map[string][]byte{
+		"more records than allowed":  of(block(chunks(limit.AdvisoryRecords+1, text), texts, crowd), text),
 		"a header of no JSON":        index("{", 1, nil, page{0, nil}),
 		"a header of null":           index("null", 1, nil, page{0, nil}),
 		"a header without a name":    index(`{"records":1}`, 1, nil, page{0, nil}),

@@ -127,7 +127,7 @@ type table struct {
 
 // damaged says that a file is not what was written, and what to do.
 func (t *table) damaged(what string) error {
-	return fmt.Errorf("%s is damaged (%s); import it again with `assay db import`", t.path, what)
+	return fmt.Errorf("%s is damaged (%s); import it again with `assay db import`, or fetch it with `assay db update`", t.path, what)
 }
 
 // openTable opens a file and returns its header, which was checked.

@@ -100,6 +100,14 @@ func TestArtifact(t *testing.T) {
 			t.Errorf("%s: too many files: %v", name, err)
 		}
 	}
+	huge := []byte(fmt.Sprintf(`{"schemaVersion":2,"artifactType":"application/vnd.example","layers":[{"mediaType":"application/x","size":%d,"digest":%q}]}`, limit.AdvisoryIndex+1, emptyDigest))
+	if err := os.WriteFile(filepath.Join(dir, "blobs", "sha256", subject.Of(huge).Hex()), huge, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var over *limit.Error
+	if _, err := layout.PullArtifact(t.Context(), "", subject.Of(huge), "application/vnd.example"); !errors.As(err, &over) || over.Bound != limit.AdvisoryIndex {
+		t.Errorf("a file over the bound: %v", err)
+	}
 	if digests[0] != digests[1] {
 		t.Errorf("the same artifact is %v", digests)
 	}
