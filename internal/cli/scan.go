@@ -23,6 +23,7 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 // scanFlags are the flags of `assay scan`.
 type scanFlags struct {
 	db, format, output, platform string
+	maxAge                       string
 	severity, failOn             []string
 	exitCode                     int
 	exitCodeSet, failOnSet       bool
@@ -75,6 +76,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 		},
 	}
 	command.Flags().StringVar(&flags.db, "db", "", "advisory database: a directory, or \"sample\" (default: the user's cache)")
+	command.Flags().StringVar(&flags.maxAge, "max-age", "", "end with exit code 3 if advisories that are needed are older, such as 36h or 7d")
 	formatFlag(command, &flags.format, "table", scanFormats...)
 	command.Flags().BoolVar(&flags.fromSBOM, "from-sbom", false, "scan an image from its signed SBOMs, without pulling it")
 	command.Flags().StringVar(&flags.key, "key", "", "public key file: who must have signed the SBOM of --from-sbom")
@@ -127,6 +129,9 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 		return err
 	}
 	defer db.Close()
+	if err := host.bound(db, flags.maxAge); err != nil {
+		return err
+	}
 	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Rules: rules, RequirePinned: flags.rules.requirePinned})
 	if err != nil {
 		return err
@@ -157,6 +162,7 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 		host.warn("matched against the built-in sample of %d advisories, which knows a handful of packages", report.Database.Records)
 	}
 	host.remarks(report)
+	host.warnOld(db, report)
 	switch {
 	case v.counted == 0 || flags.exitCode == 0:
 		return nil

@@ -26,7 +26,11 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 	if v.Database.Sample {
 		fmt.Fprintf(w, "advisories: the built-in SAMPLE of %d, which knows a handful of packages; import real ones with `assay db import`\n", v.Database.Records)
 	} else {
-		fmt.Fprintf(w, "advisories: %d, newest of %s\n", v.Database.Records, v.Database.LastUpdate.Format("2006-01-02"))
+		current := ""
+		if !v.Database.Current.IsZero() {
+			current = ", known to be current on " + v.Database.Current.Format("2006-01-02")
+		}
+		fmt.Fprintf(w, "advisories: %d, newest of %s%s\n", v.Database.Records, v.Database.LastUpdate.Format("2006-01-02"), current)
 	}
 	if err := h.findings(w, v.Report); err != nil {
 		return err

@@ -1,7 +1,10 @@
 package cli_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +67,53 @@ func TestScript(t *testing.T) {
 				}
 				key := strings.Join(body[1:len(body)-1], "\n              ")
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(policy, "PUT YOUR KEY HERE", key, 1)), 0o600))
+			},
+			// zip ARCHIVE FILE… makes a zip file.
+			"zip": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: zip ARCHIVE FILE…")
+				}
+				var buffer bytes.Buffer
+				archive := zip.NewWriter(&buffer)
+				for _, name := range args[1:] {
+					w, err := archive.Create(filepath.Base(name))
+					ts.Check(err)
+					_, err = w.Write([]byte(ts.ReadFile(name)))
+					ts.Check(err)
+				}
+				ts.Check(archive.Close())
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), buffer.Bytes(), 0o600))
+			},
+			// unsign INDEX leaves only the first manifest of an index.json.
+			"unsign": func(ts *testscript.TestScript, neg bool, args []string) {
+				var index map[string]any
+				ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &index))
+				list := index["manifests"].([]any)
+				if len(list) != 2 {
+					ts.Fatalf("%s lists %d manifests", args[0], len(list))
+				}
+				index["manifests"] = list[:1]
+				content, err := json.Marshal(index)
+				ts.Check(err)
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
+			},
+			// tamper LAYOUT TEXT flips a bit of the blobs that hold a text.
+			"tamper": func(ts *testscript.TestScript, neg bool, args []string) {
+				blobs, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "blobs", "sha256", "*"))
+				ts.Check(err)
+				found := false
+				for _, blob := range blobs {
+					content, err := os.ReadFile(blob)
+					ts.Check(err)
+					if at := bytes.Index(content, []byte(args[1]+"\x00")); at >= 0 {
+						found = true
+						content[at] ^= 1
+						ts.Check(os.WriteFile(blob, content, 0o600))
+					}
+				}
+				if !found {
+					ts.Fatalf("no blob has %q", args[1])
+				}
 			},
 			// code N COMMAND… runs a command and wants its exit code.
 			"code": func(ts *testscript.TestScript, neg bool, args []string) {

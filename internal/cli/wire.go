@@ -85,27 +85,47 @@ func (h *Host) databaseDir(flag string) (string, error) {
 }
 
 // advisories opens what --db names: a directory, the word "sample", or nothing
-// for the default directory.
+// for the default directory. ASSAY_DB_MAX_AGE bounds its age.
 func (h *Host) advisories(flag string) (*advisorydb.Database, error) {
+	maxAge, err := parseAge("ASSAY_DB_MAX_AGE", h.env("ASSAY_DB_MAX_AGE"))
+	if err != nil {
+		return nil, err
+	}
 	if flag == assayfile.SampleAdvisories {
-		return advisorydb.Sample()
+		db, err := advisorydb.Sample()
+		if err != nil {
+			return nil, err
+		}
+		db.Bound(h.Now(), maxAge)
+		return db, nil
 	}
 	dir, err := h.databaseDir(flag)
 	if err != nil {
 		return nil, err
 	}
-	return advisorydb.Open(dir)
+	db, err := advisorydb.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	db.Bound(h.Now(), maxAge)
+	return db, nil
 }
 
 // hintFor says what to do about faults that many users meet.
 func hintFor(err error) string {
 	var missing *advisory.MissingEcosystemError
 	var shrinks *advisorydb.ShrinkError
+	var age *advisorydb.AgeError
+	var older *advisorydb.OlderError
 	switch {
 	case errors.Is(err, advisorydb.ErrMissing):
-		return "`assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
+		return "`assay db update` fetches one, `assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
+	case errors.As(err, &age) && age.Age > 0:
+		return "`assay db update` brings them up to date; --max-age and ASSAY_DB_MAX_AGE are the bound"
+	case errors.As(err, &older):
+		return "--force replaces it all the same"
 	case errors.As(err, &missing):
-		return "OSV publishes one export for each ecosystem; import that of " + missing.Ecosystem
+		return "`assay db update --ecosystem " + clean(missing.Ecosystem) + "` fetches them; OSV publishes one export for each ecosystem"
 	case errors.As(err, &shrinks):
 		return "name the ecosystem that is meant with --ecosystem; --shrink imports all the same"
 	}

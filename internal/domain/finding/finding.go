@@ -210,6 +210,9 @@ type Database struct {
 	// the index was made.
 	LastUpdate time.Time `json:"lastUpdate"`
 	Built      time.Time `json:"built"`
+	// Current is when the source of the oldest ecosystem is known to have
+	// been current, UTC: what a bound on age is about.
+	Current time.Time `json:"current"`
 }
 
 // SampleURI is the name, in every output and in evidence, of the advisories

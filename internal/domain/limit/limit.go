@@ -48,6 +48,17 @@ const (
 	AdvisoryBlock = 64 << 20
 	// SBOM is the largest CycloneDX or SPDX document read, in bytes.
 	SBOM = 64 << 20
+	// AdvisoryHeader is the largest header of an index file, in bytes.
+	AdvisoryHeader = 1 << 20
+	// AdvisoryIndex is the largest index file that is shipped, in bytes.
+	AdvisoryIndex = 1 << 30
+	// Export is the largest OSV export that is fetched, in bytes.
+	Export = 4 << 30
+	// ExportChanges is the largest list of changes fetched, in bytes.
+	ExportChanges = 64 << 20
+	// Feed is what a KEV catalogue or a list of EPSS scores may unpack to, in
+	// bytes.
+	Feed = 32 << 20
 	// Wheel is what one wheel may unpack to, in bytes.
 	Wheel = 8 << 30
 	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
@@ -100,6 +111,19 @@ const (
 	SBOMDepth = 16
 	// PURL is the longest package URL, in bytes.
 	PURL = 4096
+	// AdvisoryVersions is how many versions the advisories of one package may
+	// list together.
+	AdvisoryVersions = 4_000_000
+	// AdvisoryRecords is how many advisories one package may have.
+	AdvisoryRecords = 200_000
+	// FeedEntries is how many entries a KEV catalogue or a list of EPSS scores
+	// may have.
+	FeedEntries = 1_000_000
+	// ArtifactFiles is how many files an artifact may hold.
+	ArtifactFiles = 256
+	// Increment is how many changed records are fetched one by one; where more
+	// changed, the whole export is fetched.
+	Increment = 2000
 	// Manifests is how many documents one Kubernetes manifest file may hold.
 	Manifests = 10_000
 	// JSONDepth is how deeply a statement or predicate may nest.

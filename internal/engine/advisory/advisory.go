@@ -32,6 +32,22 @@ type Source interface {
 	Lookup(ctx context.Context, ecosystem, name string) ([]osv.Record, error)
 }
 
+// Describer is a Source that reads what matching needs first, and the rest only
+// of what was found.
+type Describer interface {
+	Source
+	// Brief is Lookup without dates, texts, references and ratings.
+	Brief(ctx context.Context, ecosystem, name string) ([]osv.Record, error)
+	// Describe fills them in, for records that Brief listed of the package.
+	Describe(ctx context.Context, ecosystem, name string, records []osv.Record) error
+}
+
+// ThreatSource is a Source that knows of attacks. No entry is no error.
+type ThreatSource interface {
+	// Threat is what is known of a vulnerability with these ids.
+	Threat(ctx context.Context, ids []string) (finding.Threat, error)
+}
+
 // MissingEcosystemError says that components could not be tested because the
 // source has no advisories of their ecosystem.
 type MissingEcosystemError struct {
@@ -101,10 +117,14 @@ func names(c component.Component) (name, version string) {
 }
 
 // affecting lists the advisories that affect the component, and all that name
-// its package.
+// its package; those of a Describer are not described yet.
 func affecting(ctx context.Context, c component.Component, source Source) (hits, all []osv.Record, err error) {
 	name, version := names(c)
-	all, err = source.Lookup(ctx, c.Ecosystem, name)
+	lookup := source.Lookup
+	if describer, ok := source.(Describer); ok {
+		lookup = describer.Brief
+	}
+	all, err = lookup(ctx, c.Ecosystem, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking up %s %s: %w", c.Ecosystem, name, err)
 	}
@@ -128,7 +148,12 @@ func match(ctx context.Context, c component.Component, source Source) ([]finding
 		return nil, err
 	}
 	order := orderOf(c.Ecosystem)
-	_, version := names(c)
+	name, version := names(c)
+	if describer, ok := source.(Describer); ok && len(hits) > 0 {
+		if err := describer.Describe(ctx, c.Ecosystem, name, hits); err != nil {
+			return nil, fmt.Errorf("reading the advisories of %s %s: %w", c.Ecosystem, name, err)
+		}
+	}
 	var findings []finding.Finding
 	root := roots(all)
 	families := map[string][]osv.Record{}
@@ -139,6 +164,11 @@ func match(ctx context.Context, c component.Component, source Source) ([]finding
 		f := describe(group, families[root(group[0].ID)])
 		f.Component = c
 		f.Fixed = heal(order, version, group)
+		if threats, ok := source.(ThreatSource); ok {
+			if f.Threat, err = threats.Threat(ctx, append([]string{f.ID}, f.Aliases...)); err != nil {
+				return nil, fmt.Errorf("looking up attacks on %s: %w", f.ID, err)
+			}
+		}
 		findings = append(findings, f)
 	}
 	return findings, nil

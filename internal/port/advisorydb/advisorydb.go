@@ -1,27 +1,40 @@
 // Package advisorydb keeps advisories in a directory, one compact index file
-// for each ecosystem.
+// for each ecosystem, and what is known of attacks (KEV, EPSS) beside them.
 //
-// Entry points are [Import], which makes index files from OSV exports, [Open],
-// and [Sample], a small set that is built in. A file is opened without decoding
-// it; a lookup reads and checks one block. What does not match its checksum is
-// an error that names the file: half a database is worse than none.
+// Entry points are [Open], [Sample], a small set that is built in, and
+// [OpenWriter] with [Import] as its short form, which make index files from
+// OSV exports. A file is opened without decoding it, and nothing of it is kept
+// in memory; a lookup reads and checks one page and one block. What does not
+// match its checksum is an error that names the file, also where the answer
+// would be "none": half a database is worse than none.
 //
 // An index file is
 //
-//	"ASSAYDB1"  SHA-256 of all up to the blocks  header length  table length
-//	header (JSON)  table of names  blocks
+//	"ASSAYDB2"  blocks  pages  directory  header (JSON)  trailer
 //
-// where lengths are 32 bits, big endian. The table is a count, an offset for
-// each entry, and the entries in order of their key (ecosystem, NUL, name):
-// key length, key, block offset (64 bits), block length, and the block's
-// SHA-256. A block is a deflated JSON list of OSV records.
+// with numbers big endian or unsigned varints. The trailer is the number of
+// pages, the header's length (both 32 bits), the SHA-256 of both and the
+// header, and the magic again. The directory has 32 bytes for each page: its
+// offset (64 bits), length (32 bits) and checksum, which is SHA-256 cut to 160
+// bits. A page is its number (32 bits) and entries, each a key and a value with
+// their lengths before them; a key (ecosystem, NUL, name) is in the page whose
+// number is the first 64 bits of the key's SHA-256 modulo the number of pages.
+// A value is the offset and length of a block and its checksum.
+//
+// A block has what matching needs of all records of one package: its chunks of
+// text (records, length, checksum), a pool of strings, and records that refer
+// to the pool by number, lists of versions as runs of numbers. The chunks
+// follow the block: deflated, what people read of some records in a row. They
+// are read for what was found, not for what was looked at.
+//
+// Feeds (KEV, EPSS) are files of the same kind, whose values are the entries
+// themselves.
 //
 // The package fetches nothing and matches nothing.
 package advisorydb
 
 import (
 	"bytes"
-	"cmp"
 	"compress/flate"
 	"context"
 	"crypto/sha256"
@@ -35,22 +48,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
 const (
-	magic     = "ASSAYDB1"
-	suffix    = ".assaydb"
-	headBytes = len(magic) + sha256.Size + 8
-	// maxHead bounds header and table, in bytes.
-	maxHead = 256 << 20
+	suffix     = ".assaydb"
+	feedSuffix = ".assayfeed"
 )
 
 // ErrMissing says that there is no database at all.
@@ -70,8 +80,13 @@ type Ecosystem struct {
 	Content string `json:"content"`
 	// Sources are the files that it was made from, with their digests.
 	Sources []Source `json:"sources"`
-	// Built is when.
-	Built time.Time `json:"built"`
+	// Built is when the file was made, UTC. Current is when its source is known
+	// to have been current: the source's own word where it has one, else its
+	// newest record's, withdrawn ones included.
+	Built   time.Time `json:"built"`
+	Current time.Time `json:"current"`
+	// Update is where increments go on; nil for what was imported.
+	Update *UpdateState `json:"update,omitempty"`
 	// Bytes is the file's size.
 	Bytes int64 `json:"bytes,omitempty"`
 }
@@ -84,19 +99,27 @@ type Source struct {
 
 // Database is an open set of advisories. It may be used by several goroutines.
 type Database struct {
-	files  []*file
-	sample map[string][]osv.Record
-	info   finding.Database
+	files     []*file
+	feeds     []*feed
+	sample    map[string][]osv.Record
+	info      finding.Database
+	now       time.Time
+	maxAge    time.Duration
+	inflaters sync.Pool
 }
 
-// file is one index file with its table in memory.
+// file is one open index file.
 type file struct {
-	path   string
-	handle *os.File
+	*table
 	header Ecosystem
-	table  []byte
-	count  int
-	blocks int64
+	last   atomic.Pointer[looked]
+}
+
+// looked is the answer to the last lookup: matching comes back for the text of
+// what it found.
+type looked struct {
+	key   string
+	block *block
 }
 
 // Open opens the index files of a directory. A directory without any is
@@ -107,153 +130,150 @@ func Open(dir string) (*Database, error) {
 		return nil, fmt.Errorf("opening the advisory database: %w", err)
 	}
 	db := &Database{info: finding.Database{URI: "https://osv.dev"}}
-	digest := sha256.New()
 	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), suffix) || strings.HasPrefix(entry.Name(), ".") {
+		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		f, err := openFile(filepath.Join(dir, entry.Name()))
+		path := filepath.Join(dir, entry.Name())
+		switch {
+		case strings.HasSuffix(path, suffix):
+			err = db.add(path)
+		case strings.HasSuffix(path, feedSuffix):
+			err = db.addFeed(path)
+		}
 		if err != nil {
-			db.Close()
-			return nil, err
-		}
-		if twin := db.file(f.header.Name); twin != nil {
-			f.handle.Close()
-			db.Close()
-			return nil, fmt.Errorf("%s and %s both hold %s; remove one of them", twin.path, f.path, f.header.Name)
-		}
-		db.files = append(db.files, f)
-		fmt.Fprintf(digest, "%s %s\n", f.header.Name, f.header.Content)
-		db.info.Ecosystems = append(db.info.Ecosystems, f.header.Name)
-		db.info.Records += f.header.Records
-		if f.header.Newest.After(db.info.LastUpdate) {
-			db.info.LastUpdate = f.header.Newest
-		}
-		if db.info.Built.IsZero() || f.header.Built.Before(db.info.Built) {
-			db.info.Built = f.header.Built
+			return nil, errors.Join(err, db.Close())
 		}
 	}
 	if len(db.files) == 0 {
-		return nil, fmt.Errorf("%w at %s", ErrMissing, dir)
+		return nil, errors.Join(fmt.Errorf("%w at %s", ErrMissing, dir), db.Close())
+	}
+	digest := sha256.New()
+	for _, f := range db.files {
+		fmt.Fprintf(digest, "%s %s\n", f.header.Name, f.header.Content)
 	}
 	db.info.Version = "sha256:" + hex.EncodeToString(digest.Sum(nil))
 	return db, nil
 }
 
-func openFile(path string) (*file, error) {
-	handle, err := os.Open(path)
+func (d *Database) add(path string) error {
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the advisory database: %w", err)
+		return err
 	}
-	f, err := readHead(handle, path)
-	if err != nil {
-		handle.Close()
-		return nil, fmt.Errorf("%s is damaged (%w); import it again with `assay db import`", path, err)
+	if twin := d.file(f.header.Name); twin != nil {
+		f.handle.Close()
+		return fmt.Errorf("%s and %s both hold %s; remove one of them", twin.path, f.path, f.header.Name)
 	}
-	return f, nil
+	d.files = append(d.files, f)
+	d.info.Ecosystems = append(d.info.Ecosystems, f.header.Name)
+	d.info.Records += f.header.Records
+	if f.header.Newest.After(d.info.LastUpdate) {
+		d.info.LastUpdate = f.header.Newest
+	}
+	if d.info.Built.IsZero() || f.header.Built.Before(d.info.Built) {
+		d.info.Built = f.header.Built
+	}
+	if d.info.Current.IsZero() || f.header.Current.Before(d.info.Current) {
+		d.info.Current = f.header.Current
+	}
+	return nil
 }
 
-func readHead(handle *os.File, path string) (*file, error) {
-	info, err := handle.Stat()
+func openFile(path string) (*file, error) {
+	t, header, err := openTable(path)
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, headBytes)
-	if _, err := io.ReadFull(handle, head); err != nil {
-		return nil, fmt.Errorf("it is too short: %w", err)
-	}
-	if string(head[:len(magic)]) != magic {
-		return nil, errors.New("it is no index file of this version")
-	}
-	sum := head[len(magic) : len(magic)+sha256.Size]
-	headerLength := int64(binary.BigEndian.Uint32(head[headBytes-8:]))
-	tableLength := int64(binary.BigEndian.Uint32(head[headBytes-4:]))
-	if headerLength+tableLength > min(maxHead, info.Size()-int64(headBytes)) {
-		return nil, errors.New("its lengths go beyond its end")
-	}
-	body := make([]byte, headerLength+tableLength)
-	if _, err := io.ReadFull(handle, body); err != nil {
-		return nil, err
-	}
-	if actual := sha256.Sum256(body); !bytes.Equal(actual[:], sum) {
-		return nil, errors.New("its checksum is wrong")
-	}
-	f := &file{path: path, handle: handle, table: body[headerLength:], blocks: int64(headBytes) + headerLength + tableLength}
-	if err := json.Unmarshal(body[:headerLength], &f.header); err != nil {
-		return nil, err
+	f := &file{table: t}
+	if err := json.Unmarshal(header, &f.header); err != nil {
+		t.handle.Close()
+		return nil, t.damaged(err.Error())
 	}
 	if f.header.Name == "" {
-		return nil, errors.New("it names no ecosystem")
+		t.handle.Close()
+		return nil, t.damaged("it names no ecosystem")
 	}
-	f.header.Bytes = info.Size()
-	if len(f.table) < 4 {
-		return nil, errors.New("its table is too short")
-	}
-	f.count = int(binary.BigEndian.Uint32(f.table))
-	if int64(f.count)*4+4 > tableLength {
-		return nil, errors.New("its table is too short")
-	}
+	f.header.Bytes = t.size
 	return f, nil
 }
 
-// entry is the i-th entry of the table; ok is false where the table is wrong,
-// which its checksum makes a bug and not an accident.
-func (f *file) entry(i int) (key []byte, offset int64, length uint32, sum []byte, ok bool) {
-	at := int(binary.BigEndian.Uint32(f.table[4+4*i:]))
-	if at+2 > len(f.table) {
-		return nil, 0, 0, nil, false
+// place is the value of a key: where its block is.
+func (t *table) place(value []byte) (b *block, raw []byte, err error) {
+	offset, n := binary.Uvarint(value)
+	if n <= 0 {
+		return nil, nil, t.damaged("an entry is wrong")
 	}
-	size := int(binary.BigEndian.Uint16(f.table[at:]))
-	rest := f.table[at+2:]
-	if len(rest) < size+12+sha256.Size {
-		return nil, 0, 0, nil, false
+	length, m := binary.Uvarint(value[n:])
+	if m <= 0 || len(value) != n+m+sumBytes {
+		return nil, nil, t.damaged("an entry is wrong")
 	}
-	key, rest = rest[:size], rest[size:]
-	return key, int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint32(rest[8:]), rest[12 : 12+sha256.Size], true
+	raw, err = t.block("a block", offset, length, value[n+m:])
+	if err != nil {
+		return nil, nil, err
+	}
+	if b, err = decodeBlock(raw); err != nil {
+		return nil, nil, t.damaged(err.Error())
+	}
+	b.text = offset + length
+	return b, raw, nil
 }
 
-func (f *file) lookup(key string) ([]osv.Record, error) {
-	damaged := func(what string) error {
-		return fmt.Errorf("%s is damaged (%s); import it again with `assay db import`", f.path, what)
+// lookup finds the block of a key; nil where there is none.
+func (f *file) lookup(key string) (*block, error) {
+	if last := f.last.Load(); last != nil && last.key == key {
+		return last.block, nil
 	}
-	wrong := false
-	i := sort.Search(f.count, func(i int) bool {
-		found, _, _, _, ok := f.entry(i)
-		wrong = wrong || !ok
-		return string(found) >= key
-	})
-	if wrong {
-		return nil, damaged("its table is wrong")
-	}
-	if i == f.count {
-		return nil, nil
-	}
-	found, offset, length, sum, ok := f.entry(i)
-	if !ok {
-		return nil, damaged("its table is wrong")
-	}
-	if string(found) != key {
-		return nil, nil
-	}
-	if int64(length) > f.header.Bytes || offset < 0 || f.blocks+offset+int64(length) > f.header.Bytes {
-		return nil, damaged("a block goes beyond its end")
-	}
-	block := make([]byte, length)
-	if _, err := f.handle.ReadAt(block, f.blocks+offset); err != nil {
-		return nil, damaged(err.Error())
-	}
-	if actual := sha256.Sum256(block); !bytes.Equal(actual[:], sum) {
-		return nil, damaged("the checksum of a block is wrong")
-	}
-	content, err := limit.ReadAll(flate.NewReader(bytes.NewReader(block)), f.path, limit.AdvisoryBlock)
+	value, found, err := f.get(key)
 	if err != nil {
-		return nil, damaged(err.Error())
+		return nil, err
 	}
-	var records []osv.Record
-	if err := json.Unmarshal(content, &records); err != nil {
-		return nil, damaged(err.Error())
+	var b *block
+	if found {
+		if b, _, err = f.place(value); err != nil {
+			return nil, err
+		}
 	}
-	return records, nil
+	f.last.Store(&looked{key, b})
+	return b, nil
+}
+
+// texts reads the chunks of a block that hold a record that is wanted, and
+// visits the records of these chunks.
+func (d *Database) texts(t *table, b *block, wanted func(id string) bool, visit func(osv.Record)) error {
+	first, at := 0, b.text
+	for _, c := range b.chunks {
+		records := b.records[first : first+c.records]
+		if slices.ContainsFunc(records, func(r osv.Record) bool { return wanted(r.ID) }) {
+			packed, err := t.block("a text", at, uint64(c.length), c.sum)
+			if err != nil {
+				return err
+			}
+			full := slices.Clone(records)
+			if err := d.inflate(packed, full); err != nil {
+				return t.damaged(err.Error())
+			}
+			for _, r := range full {
+				visit(r)
+			}
+		}
+		first += c.records
+		at += uint64(c.length)
+	}
+	return nil
+}
+
+func (d *Database) inflate(packed []byte, records []osv.Record) error {
+	inflater, ok := d.inflaters.Get().(io.Reader)
+	if !ok {
+		inflater = flate.NewReader(bytes.NewReader(nil))
+	}
+	defer d.inflaters.Put(inflater)
+	plain, err := inflate(inflater, packed, "a text")
+	if err != nil {
+		return err
+	}
+	return decodeText(plain, records)
 }
 
 // Info says what the database is, for reports and evidence.
@@ -267,7 +287,7 @@ func (d *Database) Ecosystems() []Ecosystem {
 	}
 	if d.sample != nil {
 		list = append(list, Ecosystem{Name: pydist.Ecosystem, Records: d.info.Records, Packages: len(d.sample),
-			Newest: d.info.LastUpdate, Content: d.info.Version, Built: d.info.Built})
+			Newest: d.info.LastUpdate, Content: d.info.Version, Built: d.info.Built, Current: d.info.Current})
 	}
 	return list
 }
@@ -294,7 +314,20 @@ func (d *Database) file(ecosystem string) *file {
 // Lookup lists the advisories of one package, by its normalised name, those of
 // the ecosystem without a release included. None is no error.
 func (d *Database) Lookup(ctx context.Context, ecosystem, name string) ([]osv.Record, error) {
+	records, err := d.Brief(ctx, ecosystem, name)
+	if err != nil {
+		return nil, err
+	}
+	return records, d.Describe(ctx, ecosystem, name, records)
+}
+
+// Brief is Lookup without what Describe fills in: it has what matching needs.
+// An ecosystem that is older than Bound allows is an *AgeError.
+func (d *Database) Brief(ctx context.Context, ecosystem, name string) ([]osv.Record, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := d.tooOld(ecosystem); err != nil {
 		return nil, err
 	}
 	if d.sample != nil {
@@ -304,18 +337,59 @@ func (d *Database) Lookup(ctx context.Context, ecosystem, name string) ([]osv.Re
 	if f == nil {
 		return nil, fmt.Errorf("no advisories of %s are there", ecosystem)
 	}
-	records, err := f.lookup(key(ecosystem, name))
-	if err != nil {
-		return nil, err
-	}
-	if base, _, released := strings.Cut(ecosystem, ":"); released {
-		more, err := f.lookup(key(base, name))
+	var records []osv.Record
+	for _, k := range keys(ecosystem, name) {
+		b, err := f.lookup(k)
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, more...)
+		if b != nil {
+			records = append(records, b.records...)
+		}
 	}
 	return records, nil
+}
+
+// Describe fills in the dates, texts, references and ratings of records that
+// Brief listed for the package.
+func (d *Database) Describe(ctx context.Context, ecosystem, name string, records []osv.Record) error {
+	if d.sample != nil || len(records) == 0 {
+		return ctx.Err()
+	}
+	f := d.file(ecosystem)
+	if f == nil {
+		return fmt.Errorf("no advisories of %s are there", ecosystem)
+	}
+	missing := map[string][]int{}
+	for i, r := range records {
+		missing[r.ID] = append(missing[r.ID], i)
+	}
+	wanted := func(id string) bool { return len(missing[id]) > 0 }
+	for _, k := range keys(ecosystem, name) {
+		if len(missing) == 0 {
+			break
+		}
+		b, err := f.lookup(k)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			continue
+		}
+		if err := d.texts(f.table, b, wanted, func(full osv.Record) {
+			for _, i := range missing[full.ID] {
+				full.Affected = records[i].Affected
+				records[i] = full
+			}
+			delete(missing, full.ID)
+		}); err != nil {
+			return err
+		}
+	}
+	for id := range missing {
+		return fmt.Errorf("no advisory %s of %s %s is there", id, ecosystem, name)
+	}
+	return ctx.Err()
 }
 
 // Close closes the files.
@@ -324,10 +398,23 @@ func (d *Database) Close() error {
 	for _, f := range d.files {
 		errs = append(errs, f.handle.Close())
 	}
+	for _, f := range d.feeds {
+		errs = append(errs, f.handle.Close())
+	}
 	return errors.Join(errs...)
 }
 
 func key(ecosystem, name string) string { return ecosystem + "\x00" + name }
+
+// keys are where advisories of a package may be: those of its release, and
+// those that are for all releases.
+func keys(ecosystem, name string) []string {
+	list := []string{key(ecosystem, name)}
+	if base, _, released := strings.Cut(ecosystem, ":"); released {
+		list = append(list, key(base, name))
+	}
+	return list
+}
 
 // normalise spells an ecosystem and a name as lookups do.
 func normalise(p osv.Package) (ecosystem, name string) {
@@ -342,81 +429,4 @@ func normalise(p osv.Package) (ecosystem, name string) {
 		}
 	}
 	return ecosystem, name
-}
-
-// encode writes an index file: the header's counts and content digest are
-// filled in here.
-func encode(w io.Writer, header Ecosystem, packages map[string][]osv.Record) (Ecosystem, error) {
-	keys := make([]string, 0, len(packages))
-	for k := range packages {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	compressor, err := flate.NewWriter(io.Discard, flate.BestCompression)
-	if err != nil {
-		return Ecosystem{}, err
-	}
-	var blocks, entries bytes.Buffer
-	offsets := make([]byte, 0, 4*len(keys))
-	base := 4 + 4*len(keys)
-	for _, k := range keys {
-		if len(k) > 1<<15 {
-			return Ecosystem{}, fmt.Errorf("a package name of %d bytes", len(k))
-		}
-		records := packages[k]
-		slices.SortFunc(records, func(a, b osv.Record) int { return cmp.Compare(a.ID, b.ID) })
-		block, err := deflate(compressor, records)
-		if err != nil {
-			return Ecosystem{}, err
-		}
-		sum := sha256.Sum256(block)
-		offsets = binary.BigEndian.AppendUint32(offsets, uint32(base+entries.Len()))
-		var entry []byte
-		entry = binary.BigEndian.AppendUint16(entry, uint16(len(k)))
-		entry = append(entry, k...)
-		entry = binary.BigEndian.AppendUint64(entry, uint64(blocks.Len()))
-		entry = binary.BigEndian.AppendUint32(entry, uint32(len(block)))
-		entries.Write(append(entry, sum[:]...))
-		blocks.Write(block)
-	}
-	table := binary.BigEndian.AppendUint32(nil, uint32(len(keys)))
-	table = append(append(table, offsets...), entries.Bytes()...)
-	content := sha256.Sum256(table)
-	header.Content, header.Packages = "sha256:"+hex.EncodeToString(content[:]), len(keys)
-	head, err := json.Marshal(header)
-	if err != nil {
-		return Ecosystem{}, err
-	}
-	body := append(slices.Clone(head), table...)
-	if len(body) > maxHead {
-		return Ecosystem{}, &limit.Error{What: "the index of " + header.Name, Bound: maxHead, Unit: "bytes"}
-	}
-	sum := sha256.Sum256(body)
-	start := append([]byte(magic), sum[:]...)
-	start = binary.BigEndian.AppendUint32(start, uint32(len(head)))
-	start = binary.BigEndian.AppendUint32(start, uint32(len(table)))
-	for _, part := range [][]byte{start, body, blocks.Bytes()} {
-		if _, err := w.Write(part); err != nil {
-			return Ecosystem{}, err
-		}
-	}
-	return header, nil
-}
-
-// deflate compresses with a compressor that is used again: a new one takes
-// most of a megabyte.
-func deflate(compressor *flate.Writer, records []osv.Record) ([]byte, error) {
-	content, err := json.Marshal(records)
-	if err != nil {
-		return nil, err
-	}
-	var buffer bytes.Buffer
-	compressor.Reset(&buffer)
-	if _, err := compressor.Write(content); err != nil {
-		return nil, err
-	}
-	if err := compressor.Close(); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
 }

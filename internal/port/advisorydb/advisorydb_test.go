@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -197,7 +198,8 @@ func TestInfo(t *testing.T) {
 		t.Errorf("version %q", info.Version)
 	}
 	info.Version = ""
-	want := finding.Database{URI: "https://osv.dev", Ecosystems: []string{"Debian", "PyPI", "Ubuntu", "npm"}, Records: 7, LastUpdate: time.Date(2024, 1, 7, 0, 0, 0, 0, time.UTC), Built: now}
+	want := finding.Database{URI: "https://osv.dev", Ecosystems: []string{"Debian", "PyPI", "Ubuntu", "npm"}, Records: 7, LastUpdate: time.Date(2024, 1, 7, 0, 0, 0, 0, time.UTC), Built: now,
+		Current: time.Date(2024, 1, 5, 0, 0, 0, 0, time.UTC)} // Debian's
 	if diff := cmp.Diff(want, info); diff != "" {
 		t.Error(diff)
 	}
@@ -337,20 +339,21 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// synthetic is a database of many packages, for benchmarks.
-func synthetic(b *testing.B) string {
+// synthetic is a database of many records of half as many packages.
+func synthetic(b testing.TB, records int) string {
 	b.Helper()
 	var list []member
-	for i := range 3000 {
-		list = append(list, member{fmt.Sprintf("%d.json", i), record(fmt.Sprintf("PYSEC-2024-%d", i), 1, fmt.Sprintf("PyPI/package-%d", i%1000))})
+	for i := range records {
+		list = append(list, member{fmt.Sprintf("%d.json", i), record(fmt.Sprintf("PYSEC-2024-%d", i), 1, fmt.Sprintf("PyPI/package-%d", i/2))})
 	}
 	dir := b.TempDir()
-	importAll(b, dir, writeZip(b, zip.Deflate, list...))
+	importAll(b, dir, writeZip(b, zip.Store, list...))
 	return dir
 }
 
-func BenchmarkOpen(b *testing.B) {
-	dir := synthetic(b)
+func benchmarkOpen(b *testing.B, records int) {
+	dir := synthetic(b, records)
+	b.ReportAllocs()
 	for b.Loop() {
 		db, err := advisorydb.Open(dir)
 		if err != nil {
@@ -360,14 +363,59 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+func BenchmarkOpen(b *testing.B)     { benchmarkOpen(b, 3000) }
+func BenchmarkOpen200k(b *testing.B) { benchmarkOpen(b, 200_000) }
+
+// BenchmarkLookup looks up 300 packages, as many as a large workload pins, one
+// in three of them without an advisory.
 func BenchmarkLookup(b *testing.B) {
-	db := open(b, synthetic(b))
-	names := [2]string{"package-500", "not-there"}
-	for i := 0; b.Loop(); i++ {
-		records, err := db.Lookup(b.Context(), "PyPI", names[i%2])
-		if err != nil || len(records) != 3*(1-i%2) {
-			b.Fatalf("%d records, %v", len(records), err)
+	dir := synthetic(b, 3000)
+	b.ReportAllocs()
+	for b.Loop() {
+		db, err := advisorydb.Open(dir)
+		if err != nil {
+			b.Fatal(err)
 		}
+		for i := range 300 {
+			name := fmt.Sprintf("package-%d", i)
+			if i%3 == 0 {
+				name = "absent-" + name
+			}
+			if records, err := db.Lookup(b.Context(), "PyPI", name); err != nil || len(records) != 2*min(1, i%3) {
+				b.Fatalf("%d records of %s, %v", len(records), name, err)
+			}
+		}
+		db.Close()
+	}
+}
+
+// allocated is how many bytes some work takes, whether they are freed or not.
+func allocated(work func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	work()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestOpenReadsLittle: what opening and a lookup allocate does not grow with
+// the file.
+func TestOpenReadsLittle(t *testing.T) {
+	take := func(records int) uint64 {
+		dir := synthetic(t, records)
+		return allocated(func() {
+			db := open(t, dir)
+			if got := ids(t, db, "PyPI", "package-1"); len(got) != 2 {
+				t.Errorf("package-1 has %v", got)
+			}
+			if got := ids(t, db, "PyPI", "absent"); len(got) != 0 {
+				t.Errorf("absent has %v", got)
+			}
+		})
+	}
+	few, many := take(200), take(5000)
+	if many > few+16<<10 {
+		t.Errorf("with 200 records %d bytes, with 5,000 %d", few, many)
 	}
 }
 

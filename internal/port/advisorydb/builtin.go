@@ -58,6 +58,6 @@ func Sample() (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the built-in sample: %w", err)
 	}
-	db.info.Built, db.info.Version = db.info.LastUpdate, "sha256:"+hex.EncodeToString(digest.Sum(nil))
+	db.info.Built, db.info.Current, db.info.Version = db.info.LastUpdate, db.info.LastUpdate, "sha256:"+hex.EncodeToString(digest.Sum(nil))
 	return db, nil
 }

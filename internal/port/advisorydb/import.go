@@ -2,7 +2,6 @@ package advisorydb
 
 import (
 	"archive/zip"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -36,10 +35,15 @@ type Config struct {
 	Shrink bool
 	// Now dates the index; it must be set.
 	Now time.Time
+	// AsOf is when the inputs were fetched from a source that was current;
+	// zero where that is not known.
+	AsOf time.Time
 	// archive bounds what the inputs unpack to; 0 is limit.AdvisoryArchive.
 	archive int64
 	// files bounds how many files an input may hold; 0 is limit.ArchiveFiles.
 	files int
+	// wrap stands between an index file and the disk; nil is nothing.
+	wrap func(io.Writer) io.Writer
 }
 
 // Summary is what an import did.
@@ -50,34 +54,108 @@ type Summary struct {
 	// Broken counts unreadable records, with the first reasons.
 	Broken  int
 	Reasons []string
-	// Ecosystems are the index files that were written.
+	// Ecosystems are the index files that were written, Feeds the feeds.
 	Ecosystems []Ecosystem
+	Feeds      []Feed
 }
 
-// Import reads OSV zips, directories of records and single records, and
-// replaces the index files of the ecosystems that they hold. Nothing is
-// replaced unless everything could be read. An import that is already running
-// in the same directory is an error.
+// Writer changes the database of a directory. While it is open no other one
+// can be: a second writer fails at once. Close it.
+type Writer struct {
+	dir    string
+	unlock func()
+}
+
+// OpenWriter locks a directory, which is made if need be.
+func OpenWriter(dir string) (*Writer, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the advisory database: %w", err)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{dir: dir, unlock: unlock}
+	w.tidy()
+	return w, nil
+}
+
+// tidy removes what a writer that was killed left behind; nobody else has the
+// lock.
+func (w *Writer) tidy() {
+	for _, pattern := range []string{".import-*", ".update-*"} {
+		left, err := filepath.Glob(filepath.Join(w.dir, pattern))
+		if err != nil {
+			continue // a directory with a bracket in its name keeps them
+		}
+		for _, path := range left {
+			os.Remove(path) // what stays is not read, and is tried again
+		}
+	}
+}
+
+// Dir is the directory.
+func (w *Writer) Dir() string { return w.dir }
+
+// Close unlocks the directory.
+func (w *Writer) Close() { w.unlock() }
+
+// Import opens a Writer for one Import.
 func Import(ctx context.Context, dir string, inputs []string, config Config) (Summary, error) {
 	if config.Now.IsZero() || len(inputs) == 0 {
 		return Summary{}, errors.New("advisorydb: inputs and a time are needed")
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return Summary{}, fmt.Errorf("making the advisory database: %w", err)
-	}
-	unlock, err := lock(dir)
+	w, err := OpenWriter(dir)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer unlock()
-	config.archive, config.files = cmp.Or(config.archive, limit.AdvisoryArchive), cmp.Or(config.files, limit.ArchiveFiles)
-	i := &importer{config: config, records: map[string]osv.Record{}, left: config.archive}
+	defer w.Close()
+	return w.Import(ctx, inputs, config)
+}
+
+// Import reads OSV zips, directories of records, single records, KEV
+// catalogues and EPSS scores, and replaces the index files of the ecosystems
+// and feeds that they hold. Nothing is replaced unless everything could be
+// read and written.
+func (w *Writer) Import(ctx context.Context, inputs []string, config Config) (Summary, error) {
+	i := newImporter(config)
+	advisories := false
 	for _, input := range inputs {
+		found, err := i.feed(input)
+		if err != nil {
+			return i.summary, err
+		}
+		if found {
+			continue
+		}
+		advisories = true
 		if err := i.input(ctx, input); err != nil {
 			return i.summary, err
 		}
 	}
-	return i.summary, i.write(dir)
+	stage := &stage{dir: w.dir, wrap: config.wrap}
+	defer stage.drop()
+	var headers []Ecosystem
+	if advisories {
+		var err error
+		if headers, err = i.write(stage); err != nil {
+			return i.summary, err
+		}
+	}
+	feeds, err := i.writeFeeds(stage)
+	if err != nil {
+		return i.summary, err
+	}
+	if err := stage.commit(); err != nil {
+		return i.summary, err
+	}
+	i.summary.Ecosystems, i.summary.Feeds = headers, feeds
+	return i.summary, nil
+}
+
+func newImporter(config Config) *importer {
+	config.archive, config.files = cmp.Or(config.archive, limit.AdvisoryArchive), cmp.Or(config.files, limit.ArchiveFiles)
+	return &importer{config: config, records: map[string]osv.Record{}, left: config.archive, read: map[string]*feedContent{}}
 }
 
 func lock(dir string) (unlock func(), err error) {
@@ -97,6 +175,7 @@ type importer struct {
 	config  Config
 	records map[string]osv.Record // by id; the later "modified" wins, a withdrawn one too
 	sources []Source
+	read    map[string]*feedContent // by the feed's name
 	summary Summary
 	left    int64
 	files   int
@@ -137,7 +216,13 @@ func (i *importer) source(name string, sum hash.Hash) {
 }
 
 func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path string) error {
-	archive, err := zip.NewReader(handle, size)
+	counted := &directoryReader{r: handle, left: int64(i.config.files) * directoryBytes, what: path, files: i.config.files}
+	archive, err := zip.NewReader(counted, size)
+	var over *limit.Error
+	if errors.As(err, &over) {
+		return err
+	}
+	counted.done = true
 	if err != nil {
 		return fmt.Errorf("%s is no complete zip file: %w; fetch it again", path, err)
 	}
@@ -223,30 +308,26 @@ func (i *importer) record(r io.Reader, where string) error {
 		return nil
 	}
 	i.summary.Read++
-	if known, twice := i.records[record.ID]; !twice || record.Modified.After(known.Modified) {
-		i.records[record.ID] = record
-	}
+	i.add(record)
 	return nil
 }
 
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-// Read counts what passes.
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// write groups the records and replaces the index files.
-func (i *importer) write(dir string) error {
-	type group struct {
-		header   Ecosystem
-		packages map[string][]osv.Record
+// add keeps a record, unless a later one with its id is there.
+func (i *importer) add(record osv.Record) {
+	if known, twice := i.records[record.ID]; !twice || record.Modified.After(known.Modified) {
+		i.records[record.ID] = record.Slim(func(osv.Package) bool { return true })
 	}
+}
+
+// group is what is known of one ecosystem.
+type group struct {
+	newest, current time.Time
+	packages        map[string][]osv.Record
+}
+
+// groups sorts the records by ecosystem and package, and leaves out those that
+// were withdrawn.
+func (i *importer) groups() map[string]*group {
 	groups := map[string]*group{}
 	ids := make([]string, 0, len(i.records))
 	for id := range i.records {
@@ -255,70 +336,86 @@ func (i *importer) write(dir string) error {
 	slices.Sort(ids)
 	for _, id := range ids {
 		record := i.records[id]
-		if !record.Withdrawn.IsZero() {
-			i.summary.Withdrawn++
-			continue
-		}
-		seen := map[string]bool{}
-		counted := map[string]bool{}
+		withdrawn := !record.Withdrawn.IsZero()
+		seen, known := map[string]bool{}, false
 		for _, affected := range record.Affected {
 			ecosystem, name := normalise(affected.Package)
-			base, _, released := strings.Cut(ecosystem, ":")
-			if base == "" || name == "" || i.config.Ecosystem != "" && base != i.config.Ecosystem || seen[key(ecosystem, name)] {
+			base, _, _ := strings.Cut(ecosystem, ":")
+			k := key(ecosystem, name)
+			if base == "" || name == "" || i.config.Ecosystem != "" && base != i.config.Ecosystem || seen[k] {
 				continue
 			}
-			seen[key(ecosystem, name)] = true
+			seen[k], known = true, true
 			g := groups[base]
 			if g == nil {
-				g = &group{header: Ecosystem{Name: base, Built: i.config.Now.UTC(), Sources: i.sources}, packages: map[string][]osv.Record{}}
+				g = &group{packages: map[string][]osv.Record{}}
 				groups[base] = g
 			}
-			if !counted[base] {
-				counted[base] = true
-				g.header.Records++
+			g.current = later(g.current, record.Modified)
+			if withdrawn {
+				continue
 			}
-			if released && !slices.Contains(g.header.Releases, ecosystem) {
-				g.header.Releases = append(g.header.Releases, ecosystem)
-			}
-			if record.Modified.After(g.header.Newest) {
-				g.header.Newest = record.Modified.UTC()
-			}
-			k := key(ecosystem, name)
+			g.newest = later(g.newest, record.Modified)
 			g.packages[k] = append(g.packages[k], record.Slim(func(p osv.Package) bool {
 				e, n := normalise(p)
 				return e == ecosystem && n == name
 			}))
 		}
-		if len(counted) == 0 {
+		switch {
+		case withdrawn:
+			i.summary.Withdrawn++
+		case !known:
 			i.summary.Other++
 		}
 	}
-	if len(groups) == 0 {
+	return groups
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b.UTC()
+	}
+	return a
+}
+
+// write stages the index files of what was read.
+func (i *importer) write(stage *stage) ([]Ecosystem, error) {
+	groups := i.groups()
+	var names []string
+	for name, g := range groups {
+		if len(g.packages) > 0 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
 		what := "any ecosystem"
 		if i.config.Ecosystem != "" {
 			what = i.config.Ecosystem
 		}
-		return fmt.Errorf("none of the %d records is about a package of %s; nothing was imported", i.summary.Read, what)
-	}
-	names := make([]string, 0, len(groups))
-	for name := range groups {
-		names = append(names, name)
+		return nil, fmt.Errorf("none of the %d records is about a package of %s; nothing was imported", i.summary.Read, what)
 	}
 	slices.Sort(names)
+	var headers []Ecosystem
 	for _, name := range names {
-		if had := records(filepath.Join(dir, fileName(name))); !i.config.Shrink && 2*groups[name].header.Records < had {
-			return &ShrinkError{Ecosystem: name, Had: had, Has: groups[name].header.Records}
-		}
-	}
-	for _, name := range names {
-		slices.Sort(groups[name].header.Releases)
-		header, err := replace(dir, groups[name].header, groups[name].packages)
+		g := groups[name]
+		header, err := stage.index(edition{header: i.header(name, g), packages: g.packages, shrink: i.config.Shrink})
 		if err != nil {
-			return fmt.Errorf("writing the index of %s: %w", name, err)
+			return nil, fmt.Errorf("writing the index of %s: %w", name, err)
 		}
-		i.summary.Ecosystems = append(i.summary.Ecosystems, header)
+		headers = append(headers, header)
 	}
-	return nil
+	return headers, nil
+}
+
+func (i *importer) header(name string, g *group) Ecosystem {
+	header := Ecosystem{Name: name, Built: i.config.Now.UTC(), Newest: g.newest, Current: g.current, Sources: i.sources}
+	if !i.config.AsOf.IsZero() {
+		header.Current = i.config.AsOf.UTC()
+	}
+	if header.Current.After(header.Built) {
+		header.Current = header.Built // a record dated in advance proves nothing
+	}
+	return header
 }
 
 // ShrinkError says that an import would replace an index by one with less than
@@ -336,40 +433,12 @@ func (e *ShrinkError) Error() string {
 // records is how many advisories an index file holds; 0 for none that can be
 // read, which may be replaced.
 func records(path string) int {
-	handle, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return 0
 	}
-	defer handle.Close()
-	f, err := readHead(handle, path)
-	if err != nil {
-		return 0
-	}
+	defer f.handle.Close()
 	return f.header.Records
-}
-
-// replace writes a file beside the old one and renames it.
-func replace(dir string, header Ecosystem, packages map[string][]osv.Record) (Ecosystem, error) {
-	var buffer bytes.Buffer
-	header, err := encode(&buffer, header, packages)
-	if err != nil {
-		return Ecosystem{}, err
-	}
-	header.Bytes = int64(buffer.Len())
-	target := filepath.Join(dir, fileName(header.Name))
-	temporary, err := os.CreateTemp(dir, ".import-*")
-	if err != nil {
-		return Ecosystem{}, err
-	}
-	defer os.Remove(temporary.Name())
-	if _, err := temporary.Write(buffer.Bytes()); err != nil {
-		temporary.Close()
-		return Ecosystem{}, err
-	}
-	if err := errors.Join(temporary.Chmod(0o644), temporary.Sync(), temporary.Close()); err != nil {
-		return Ecosystem{}, err
-	}
-	return header, os.Rename(temporary.Name(), target)
 }
 
 // fileName spells an ecosystem so that it cannot lead anywhere: what is no

@@ -197,6 +197,33 @@ func TestImportBounds(t *testing.T) {
 	}
 }
 
+// TestImportManyFiles: a zip of many more files than may be is refused before
+// its directory fills the memory.
+func TestImportManyFiles(t *testing.T) {
+	var buffer bytes.Buffer
+	w := zip.NewWriter(&buffer)
+	for i := range 60_000 {
+		if _, err := w.Create(fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := writeFile(t, filepath.Join(t.TempDir(), "all.zip"), buffer.String())
+	dir := filled(t)
+	var over *limit.Error
+	if err := refuse(t, dir, advisorydb.Config{Now: now}.WithBounds(0, 100), "100 files", path); !errors.As(err, &over) {
+		t.Error(err)
+	}
+	bytes := allocated(func() {
+		refuse(t, dir, advisorydb.Config{Now: now}.WithBounds(0, 100), "100 files", path)
+	})
+	if bytes > 20<<20 {
+		t.Errorf("%d bytes before it is refused", bytes)
+	}
+}
+
 // TestImportNames: what files, ecosystems and packages are called leads nowhere.
 func TestImportNames(t *testing.T) {
 	parent := t.TempDir()

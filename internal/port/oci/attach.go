@@ -34,18 +34,7 @@ func (c *Client) AttachBundle(ctx context.Context, repository string, image subj
 	if err != nil {
 		return subject.Digest{}, fmt.Errorf("attaching to %s@%s: %w", repository, image, err)
 	}
-	empty := []byte("{}")
-	m := imageManifest{
-		SchemaVersion: 2, MediaType: string(types.OCIManifestSchema1), ArtifactType: bundleType,
-		Config:  descriptor{MediaType: emptyType, Size: int64(len(empty)), Digest: subject.Of(empty)},
-		Layers:  []descriptor{{MediaType: bundleType, Size: int64(len(bundle)), Digest: subject.Of(bundle)}},
-		Subject: &about,
-		Annotations: map[string]string{
-			"dev.sigstore.bundle.content":       "dsse-envelope",
-			"dev.sigstore.bundle.predicateType": predicateType,
-			"org.opencontainers.image.created":  created.UTC().Format(time.RFC3339),
-		},
-	}
+	m, empty := bundleManifest(about, bundle, predicateType, created)
 	for _, blob := range [][]byte{empty, bundle} {
 		if err := c.upload(ctx, repo, blob); err != nil {
 			return subject.Digest{}, fmt.Errorf("attaching to %s@%s: %w", repository, image, err)
@@ -67,6 +56,23 @@ func (c *Client) AttachBundle(ctx context.Context, repository string, image subj
 		}
 	}
 	return digest, nil
+}
+
+// bundleManifest is the manifest of a bundle that refers to about, and the
+// empty configuration that it names.
+func bundleManifest(about descriptor, bundle []byte, predicateType string, created time.Time) (m imageManifest, empty []byte) {
+	empty = []byte("{}")
+	return imageManifest{
+		SchemaVersion: 2, MediaType: string(types.OCIManifestSchema1), ArtifactType: bundleType,
+		Config:  descriptor{MediaType: emptyType, Size: int64(len(empty)), Digest: subject.Of(empty)},
+		Layers:  []descriptor{{MediaType: bundleType, Size: int64(len(bundle)), Digest: subject.Of(bundle)}},
+		Subject: &about,
+		Annotations: map[string]string{
+			"dev.sigstore.bundle.content":       "dsse-envelope",
+			"dev.sigstore.bundle.predicateType": predicateType,
+			"org.opencontainers.image.created":  created.UTC().Format(time.RFC3339),
+		},
+	}, empty
 }
 
 // listReferrer makes a referrer findable on a registry that did not say that
