@@ -26,7 +26,8 @@ const (
 	// Policy is the largest policy, configuration or Kubernetes manifest
 	// file, in bytes.
 	Policy = 4 << 20
-	// Lockfile is the largest requirements file, in bytes.
+	// Lockfile is the largest requirements file, lockfile or project file, in
+	// bytes.
 	Lockfile = 16 << 20
 	// PackageMetadata is the largest METADATA, RECORD, os-release or label
 	// file, in bytes.
@@ -74,6 +75,16 @@ const (
 	// RequirementIncludes is how many files a requirements file may pull in
 	// through -r and -c, itself included.
 	RequirementIncludes = 256
+	// LockedPackages is how many entries for packages one lockfile may hold;
+	// the largest monorepos have a few thousand.
+	LockedPackages = 20_000
+	// LockedGroups is how many extras and dependency groups one lockfile or
+	// project file may name.
+	LockedGroups = 1024
+	// TOMLDepth is how deeply a TOML document may nest, TOMLValues how many
+	// values it may hold.
+	TOMLDepth  = 128
+	TOMLValues = 1_000_000
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for

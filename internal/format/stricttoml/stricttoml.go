@@ -1,0 +1,440 @@
+// Package stricttoml reads TOML into values that know their lines.
+//
+// Entry point is [Parse], which gives a [Document]; its Root is a table, and
+// every [Value] below it says on which line its key or its header stands.
+// Keys and tables that are defined twice, text that is not UTF-8 and documents
+// beyond a bound are errors, as TOML 1.0 (https://toml.io/en/v1.0.0) demands.
+//
+// A reader asks for what it needs ([Value.Get], [Value.Text], ...) without
+// checking each step: what is not there is nil and reads as empty, and what is
+// there with another type is kept as the document's first error, which
+// [Document.Err] gives once the reader is done.
+//
+// The package gives values no meaning, turns no dates or numbers into Go's, and
+// writes nothing.
+package stricttoml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+)
+
+// Kind is the type of a value.
+type Kind uint8
+
+// The kinds of value. A Number is an integer or a float, a Date any of TOML's
+// four kinds of date and time.
+const (
+	String Kind = iota
+	Number
+	Bool
+	Date
+	Array
+	Table
+)
+
+// String is the word that errors use.
+func (k Kind) String() string {
+	return [...]string{"a string", "a number", "true or false", "a date", "an array", "a table"}[k]
+}
+
+// Document is one file.
+type Document struct {
+	name   string
+	root   *Value
+	err    error
+	values int
+	slab   []Value
+}
+
+// Root is the document's top table.
+func (d *Document) Root() *Value { return d.root }
+
+// Err is the first value that was asked for as what it is not, with file, line
+// and both types; nil where there was none.
+func (d *Document) Err() error { return d.err }
+
+// Value is one value of a document. A nil Value is one that is not there.
+type Value struct {
+	document *Document
+	kind     Kind
+	made     made
+	line     int32
+	text     string
+	keys     []string
+	items    []*Value       // of an array, or a table's in the order of keys
+	index    map[string]int // of large tables
+}
+
+// made says how a table came to be, which decides what may be added to it.
+type made uint8
+
+const (
+	implied  made = iota // by a header below it; may get its own
+	headed               // by its own header
+	dotted               // by a dotted key
+	closed               // inline
+	repeated             // an array of tables
+)
+
+// few is up to how many keys of a table a plain comparison is cheaper than a
+// map.
+const few = 12
+
+func (v *Value) find(key string) *Value {
+	if v.index != nil {
+		if at, found := v.index[key]; found {
+			return v.items[at]
+		}
+		return nil
+	}
+	if at := slices.Index(v.keys, key); at >= 0 {
+		return v.items[at]
+	}
+	return nil
+}
+
+func (v *Value) set(key string, value *Value) {
+	if v.index == nil && len(v.keys) >= few {
+		v.index = make(map[string]int, 2*few)
+		for at, known := range v.keys {
+			v.index[known] = at
+		}
+	}
+	if v.index != nil {
+		v.index[key] = len(v.keys)
+	}
+	v.keys = append(v.keys, key)
+	v.items = append(v.items, value)
+}
+
+// Line is where the value's key or header stands, from 1; 0 for nil.
+func (v *Value) Line() int {
+	if v == nil {
+		return 0
+	}
+	return int(v.line)
+}
+
+// Is says whether the value is there and of a kind.
+func (v *Value) Is(kind Kind) bool { return v != nil && v.kind == kind }
+
+// Get follows keys through tables; nil where one of them is not there. A step
+// that is no table is an error of the document.
+func (v *Value) Get(keys ...string) *Value {
+	for _, key := range keys {
+		if !v.want(Table) {
+			return nil
+		}
+		v = v.find(key)
+	}
+	return v
+}
+
+// want says whether the value is there as a kind, and keeps an error if it is
+// there as another.
+func (v *Value) want(kind Kind) bool {
+	if v == nil || v.kind == kind {
+		return v != nil
+	}
+	if v.document.err == nil {
+		v.document.err = fmt.Errorf("%s:%d: want %s, found %s", v.document.name, v.line, kind, v.kind)
+	}
+	return false
+}
+
+// Text is a string's content, "" for nil.
+func (v *Value) Text() string {
+	if !v.want(String) {
+		return ""
+	}
+	return v.text
+}
+
+// Literal is a number, a date or a Bool as it is written, a string's content,
+// and "" for everything else.
+func (v *Value) Literal() string {
+	if v == nil {
+		return ""
+	}
+	return v.text
+}
+
+// True says whether the value is there and true.
+func (v *Value) True() bool { return v.want(Bool) && v.text == "true" }
+
+// List is an array's values, nil for nil.
+func (v *Value) List() []*Value {
+	if !v.want(Array) {
+		return nil
+	}
+	return v.items
+}
+
+// Texts is an array of strings.
+func (v *Value) Texts() []string {
+	var texts []string
+	for _, item := range v.List() {
+		texts = append(texts, item.Text())
+	}
+	return texts
+}
+
+// Keys are a table's keys in the order of the file, nil for nil.
+func (v *Value) Keys() []string {
+	if !v.want(Table) {
+		return nil
+	}
+	return v.keys
+}
+
+// Parse reads a whole document. name stands in errors, which have the form
+// "name:line: what is wrong".
+func Parse(content []byte, name string) (*Document, error) {
+	content = slices.Clip(bytes.TrimPrefix(content, []byte("\ufeff")))
+	if !utf8.Valid(content) {
+		line := 1
+		for text := range bytes.Lines(content) {
+			if !utf8.Valid(text) {
+				break
+			}
+			line++
+		}
+		return nil, fmt.Errorf("%s:%d: not UTF-8, which TOML must be", name, line)
+	}
+	d := &Document{name: name}
+	p := parser{document: d, content: content, line: 1}
+	if err := p.run(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+type parser struct {
+	document *Document
+	unstable.Parser
+	content []byte
+	// line is the number of the line that at stands on.
+	line, at int
+}
+
+func (p *parser) run() error {
+	root, err := p.make(Table, headed, 1)
+	if err != nil {
+		return err
+	}
+	p.document.root = root
+	p.Reset(p.content)
+	current := root
+	for p.NextExpression() {
+		switch e := p.Expression(); e.Kind {
+		case unstable.Table, unstable.ArrayTable:
+			if current, err = p.header(root, e); err != nil {
+				return err
+			}
+		case unstable.KeyValue:
+			if err := p.member(current, e, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return p.syntax(p.Error())
+}
+
+// syntax gives the library's error its place.
+func (p *parser) syntax(err error) error {
+	var e *unstable.ParserError
+	if !errors.As(err, &e) {
+		return err
+	}
+	at := min(max(0, cap(p.content)-cap(e.Highlight)), len(p.content))
+	return fmt.Errorf("%s:%d: this is no TOML: %s", p.document.name, 1+bytes.Count(p.content[:at], []byte("\n")), e.Message)
+}
+
+func (p *parser) errorf(line int, format string, arguments ...any) error {
+	return fmt.Errorf("%s:%d: %s", p.document.name, line, fmt.Sprintf(format, arguments...))
+}
+
+// make counts a value against the bound.
+func (p *parser) make(kind Kind, how made, line int) (*Value, error) {
+	d := p.document
+	if d.values++; d.values > limit.TOMLValues {
+		return nil, &limit.Error{What: d.name, Bound: limit.TOMLValues, Unit: "values"}
+	}
+	if len(d.slab) == cap(d.slab) {
+		d.slab = make([]Value, 0, min(4096, max(64, 2*cap(d.slab))))
+	}
+	d.slab = append(d.slab, Value{document: d, kind: kind, made: how, line: int32(line)})
+	return &d.slab[len(d.slab)-1], nil
+}
+
+// lineOf is the line of a node that lies behind all nodes asked for before.
+func (p *parser) lineOf(n *unstable.Node) int {
+	if offset := int(n.Raw.Offset); offset > p.at {
+		p.line += bytes.Count(p.content[p.at:offset], []byte("\n"))
+		p.at = offset
+	}
+	return p.line
+}
+
+// path is a dotted key and the line of its first part.
+func (p *parser) path(n *unstable.Node) ([]string, int, error) {
+	var keys []string
+	line := 0
+	for it := n.Key(); it.Next(); {
+		if line == 0 {
+			line = p.lineOf(it.Node())
+		}
+		if keys = append(keys, string(it.Node().Data)); len(keys) > limit.TOMLDepth {
+			return nil, 0, &limit.Error{What: p.document.name + " (nesting)", Bound: limit.TOMLDepth, Unit: "levels"}
+		}
+	}
+	return keys, line, nil
+}
+
+// header opens the table of "[a.b]" or a new one of "[[a.b]]".
+func (p *parser) header(table *Value, n *unstable.Node) (*Value, error) {
+	keys, line, err := p.path(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys[:len(keys)-1] {
+		next := table.find(key)
+		switch {
+		case next == nil:
+			if next, err = p.make(Table, implied, line); err != nil {
+				return nil, err
+			}
+			table.set(key, next)
+		case next.made == repeated:
+			next = next.items[len(next.items)-1]
+		case next.kind != Table || next.made == closed:
+			return nil, p.errorf(line, "%s is no table that a header could add to", strings.Join(keys, "."))
+		}
+		table = next
+	}
+	key := keys[len(keys)-1]
+	known := table.find(key)
+	if n.Kind == unstable.ArrayTable {
+		if known == nil {
+			if known, err = p.make(Array, repeated, line); err != nil {
+				return nil, err
+			}
+			table.set(key, known)
+		}
+		if known.made != repeated || known.kind != Array {
+			return nil, p.errorf(line, "%s is defined twice, and not both times as [[...]]", strings.Join(keys, "."))
+		}
+		entry, err := p.make(Table, headed, line)
+		if err != nil {
+			return nil, err
+		}
+		known.items = append(known.items, entry)
+		return entry, nil
+	}
+	if known != nil {
+		if known.kind != Table || known.made != implied {
+			return nil, p.errorf(line, "%s is defined twice", strings.Join(keys, "."))
+		}
+		known.made, known.line = headed, int32(line)
+		return known, nil
+	}
+	opened, err := p.make(Table, headed, line)
+	if err != nil {
+		return nil, err
+	}
+	table.set(key, opened)
+	return opened, nil
+}
+
+// member puts "a.b = value" into a table.
+func (p *parser) member(table *Value, n *unstable.Node, depth int) error {
+	keys, line, err := p.path(n)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys[:len(keys)-1] {
+		next := table.find(key)
+		switch {
+		case next == nil:
+			if next, err = p.make(Table, dotted, line); err != nil {
+				return err
+			}
+			table.set(key, next)
+		case next.kind != Table || next.made != dotted:
+			return p.errorf(line, "%s is defined elsewhere, and a dotted key cannot add to it", key)
+		}
+		table = next
+	}
+	key := keys[len(keys)-1]
+	if table.find(key) != nil {
+		return p.errorf(line, "%s is defined twice", strings.Join(keys, "."))
+	}
+	value, err := p.value(n.Value(), line, depth)
+	if err != nil {
+		return err
+	}
+	table.set(key, value)
+	return nil
+}
+
+func (p *parser) value(n *unstable.Node, line, depth int) (*Value, error) {
+	if depth > limit.TOMLDepth {
+		return nil, &limit.Error{What: p.document.name + " (nesting)", Bound: limit.TOMLDepth, Unit: "levels"}
+	}
+	kind, known := kinds[n.Kind]
+	if !known {
+		return nil, p.errorf(line, "a value of an unknown kind")
+	}
+	if kind != Array { // arrays do not say where they are
+		line = p.lineOf(n)
+	}
+	v, err := p.make(kind, closed, line)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case Array:
+		for it := n.Children(); it.Next(); {
+			item, err := p.value(it.Node(), p.line, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			v.items = append(v.items, item)
+		}
+	case Table:
+		for it := n.Children(); it.Next(); {
+			if err := p.member(v, it.Node(), depth+1); err != nil {
+				return nil, err
+			}
+		}
+		p.seal(v)
+	default:
+		v.text = string(n.Data)
+	}
+	return v, nil
+}
+
+// seal closes the tables that dotted keys made inside an inline table.
+func (p *parser) seal(table *Value) {
+	for _, item := range table.items {
+		if item.kind == Table && item.made == dotted {
+			item.made = closed
+			p.seal(item)
+		}
+	}
+}
+
+var kinds = map[unstable.Kind]Kind{
+	unstable.String: String, unstable.Bool: Bool, unstable.Integer: Number, unstable.Float: Number,
+	unstable.LocalDate: Date, unstable.LocalTime: Date, unstable.LocalDateTime: Date, unstable.DateTime: Date,
+	unstable.Array: Array, unstable.InlineTable: Table,
+}
