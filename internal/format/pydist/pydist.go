@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"regexp"
 	"strconv"
@@ -43,6 +44,22 @@ var nameShape = regexp.MustCompile(`(?i)^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)
 
 // ValidName says whether text can be a project's name (PEP 508).
 func ValidName(text string) bool { return len(text) <= 256 && nameShape.MatchString(text) }
+
+// IsPublicIndex says whether a URL is that of the Python Package Index's simple
+// API, or of the place that its files come from.
+func IsPublicIndex(location string) bool {
+	u, err := url.Parse(location)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return false
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "pypi.org", "pypi.python.org", "www.pypi.org":
+		return path.Clean(u.Path+"/") == "/simple" || strings.TrimSuffix(u.Path, "/") == ""
+	case "files.pythonhosted.org":
+		return true
+	}
+	return false
+}
 
 // PURL is the package URL of a normalised name and a version.
 func PURL(name, version string) string {
