@@ -78,6 +78,9 @@ const (
 	// LockedPackages is how many entries for packages one lockfile may hold;
 	// the largest monorepos have a few thousand.
 	LockedPackages = 20_000
+	// LockedEdges is how many dependencies between its packages one lockfile
+	// may hold.
+	LockedEdges = 1_000_000
 	// LockedGroups is how many extras and dependency groups one lockfile or
 	// project file may name.
 	LockedGroups = 1024

@@ -150,6 +150,6 @@ func (r *reader) option(file string, line physical, f flag, constraint bool, unr
 		unresolved(eggName(f.value), "an editable install of a directory or repository has no fixed version")
 		return nil
 	}
-	r.result.Options = append(r.result.Options, Option{Name: f.name, Value: mask(f.value), Text: strings.TrimSpace(f.name + " " + mask(f.value)), Location: where})
+	r.result.Options = append(r.result.Options, Option{Name: f.name, Value: Mask(f.value), Text: strings.TrimSpace(f.name + " " + Mask(f.value)), Location: where})
 	return nil
 }

@@ -38,7 +38,7 @@ var namePart = regexp.MustCompile(`(?i)^([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)\s*(?
 // parse reads a requirement and the options that pip allows after it; others
 // that pip knows count for nothing there, as for pip.
 func parse(body string, flags []flag) (parsed, error) {
-	q := parsed{text: mask(body)}
+	q := parsed{text: Mask(body)}
 	if reason := notNamed(body); reason != "" {
 		if wheel := wheelOf(body); wheel != "" { // its file name says all
 			if w, err := pydist.ParseWheelName(wheel); err == nil {
@@ -136,10 +136,10 @@ func isVersionControl(location string) bool {
 	return found && strings.Contains(scheme, "+") || strings.HasPrefix(location, "git@")
 }
 
-// wheelVersion is the version in the file name of a wheel at a URL: installers
+// WheelVersion is the version in the file name of a wheel at a URL: installers
 // refuse a wheel whose metadata says another. What is at any other URL has no
 // version that could be known without fetching it.
-func wheelVersion(name, location string) (version, reason string) {
+func WheelVersion(name, location string) (version, reason string) {
 	switch wheel := wheelOf(location); {
 	case isVersionControl(location):
 		return "", "a version control URL names no version that could be checked"

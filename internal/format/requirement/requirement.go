@@ -181,7 +181,7 @@ func (r *reader) content(name string) ([]byte, error) {
 func (r *reader) line(file string, line physical, constraint bool) error {
 	where := component.Location{Path: file, Line: line.number}
 	unresolved := func(name, reason string) {
-		r.result.Unresolved = append(r.result.Unresolved, component.Unresolved{Name: name, Text: mask(line.text), Reason: reason, Location: where})
+		r.result.Unresolved = append(r.result.Unresolved, component.Unresolved{Name: name, Text: Mask(line.text), Reason: reason, Location: where})
 	}
 	body, flags, err := splitFlags(line.text)
 	if err != nil {
@@ -217,7 +217,7 @@ func (r *reader) line(file string, line physical, constraint bool) error {
 			return nil
 		}
 		if !holds {
-			r.result.Excluded = append(r.result.Excluded, Excluded{Name: requirement.name, Text: mask(line.text), Marker: requirement.markerText, Location: where})
+			r.result.Excluded = append(r.result.Excluded, Excluded{Name: requirement.name, Text: Mask(line.text), Marker: requirement.markerText, Location: where})
 			return nil
 		}
 	}
@@ -236,8 +236,9 @@ var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
 // credentials in a URL: up to the last @ before its path.
 var credentials = regexp.MustCompile(`(://)[^/\s]*@`)
 
-// mask hides user names and passwords in URLs.
-func mask(text string) string { return credentials.ReplaceAllString(text, "${1}****@") }
+// Mask hides user names and passwords in the URLs of a text.
+func Mask(text string) string { return credentials.ReplaceAllString(text, "${1}****@") }
+
 
 var egg = regexp.MustCompile(`[#&]egg=([A-Za-z0-9._-]+)`)
 
@@ -290,7 +291,7 @@ func (r *reader) pin(w wanted) (version string, locations []component.Location, 
 	q := w.requirement
 	own, pinned := q.specifiers.Pin()
 	if q.url != "" {
-		if own, reason = wheelVersion(q.name, q.url); reason != "" {
+		if own, reason = WheelVersion(q.name, q.url); reason != "" {
 			return "", nil, reason
 		}
 		pinned = true

@@ -1,0 +1,384 @@
+// Package uv reads uv.lock, and the lockfiles that uv writes beside scripts.
+//
+// Entry point is [Parser]. Version 1 of the format is known, in all its
+// revisions, which uv defines as readable by every reader of the version.
+//
+// A uv.lock is for every platform at once: which packages are for one
+// environment follows from the edges and their markers. The walk begins at the
+// projects that the file locks (the members of a workspace, or the requirements
+// of a script), which are no dependencies themselves. What only an extra or a
+// dependency group of a project brings in carries its name as a group; "dev" is
+// one, although uv installs it unless it is told not to.
+package uv
+
+import (
+	"cmp"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/lockfile"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
+	"github.com/seed-161fc314/assay/internal/format/requirement"
+	"github.com/seed-161fc314/assay/internal/format/stricttoml"
+)
+
+// Parser reads uv.lock.
+type Parser struct{}
+
+// Reads says whether a base name is uv.lock or that of a script's lockfile.
+func (Parser) Reads(base string) bool {
+	return base == "uv.lock" || strings.HasSuffix(base, ".py.lock") && len(base) > len(".py.lock")
+}
+
+var known = []string{"1"}
+
+// Parse is lockfile.Parser's.
+func (Parser) Parse(r io.Reader, name string, environment requirement.Environment) (lockfile.Result, error) {
+	content, err := lockfile.Open(r, name)
+	if err != nil {
+		return lockfile.Result{}, err
+	}
+	d, err := stricttoml.Parse(content, name)
+	if err != nil {
+		return lockfile.Result{}, err
+	}
+	root := d.Root()
+	if version := root.Get("version").Literal(); !slices.Contains(known, version) {
+		return lockfile.Result{}, &lockfile.VersionError{File: name, Field: "version", Found: version, Known: known}
+	}
+	g, err := newGraph(root, name, environment)
+	if err != nil {
+		return lockfile.Result{}, err
+	}
+	list := lockfile.NewList(content, name)
+	g.walk()
+	for _, p := range g.packages {
+		if err := p.list(list); err != nil {
+			return lockfile.Result{}, err
+		}
+	}
+	if err := d.Err(); err != nil {
+		return lockfile.Result{}, err
+	}
+	return list.Result()
+}
+
+// list puts a package where the walk says that it belongs.
+func (p *node) list(list *lockfile.List) error {
+	v := p.value
+	entry := lockfile.Package{Name: p.name, Version: v.Get("version").Text(), Line: v.Line(), Default: p.always, Groups: p.groups}
+	local := source(v.Get("source"), &entry)
+	if p.project {
+		list.Project(local)
+		return list.Count()
+	}
+	for _, wheel := range append(slices.Clone(v.Get("wheels").List()), v.Get("sdist")) {
+		entry.Hashes = append(entry.Hashes, wheel.Get("hash").Text())
+	}
+	for _, to := range p.needs {
+		if !to.project {
+			entry.Needs = append(entry.Needs, lockfile.Need{Name: to.name, Version: to.value.Get("version").Text()})
+		}
+	}
+	switch {
+	case p.broken != "":
+		entry.Elsewhere, entry.At = p.broken, ""
+	case !p.always && len(p.groups) == 0 && p.marker != "":
+		return list.Exclude(entry, p.marker)
+	case !p.always && len(p.groups) == 0:
+		entry.Default = true // nothing in the file says who needs it
+	}
+	return list.Add(entry)
+}
+
+// source fills in where a package comes from; local is the directory of one
+// that is not from elsewhere.
+func source(source *stricttoml.Value, entry *lockfile.Package) (local string) {
+	for _, kind := range source.Keys() {
+		at := source.Get(kind)
+		switch kind {
+		case "registry":
+			entry.Index = at.Text()
+		case "git":
+			entry.Elsewhere, entry.At = "it comes from version control, and no index knows that version", "git+"+at.Text()
+		case "url", "path":
+			entry.Elsewhere, entry.At = "it comes from a file at a URL or path, which names no version that could be checked", at.Text()
+		case "directory", "editable", "virtual":
+			entry.Elsewhere, entry.At = "a local directory has no fixed version", at.Text()
+			return at.Text()
+		case "subdirectory":
+		default:
+			entry.Elsewhere = "its source is of the unknown kind " + kind
+		}
+	}
+	return ""
+}
+
+// node is one [[package]].
+type node struct {
+	name    string
+	value   *stricttoml.Value
+	project bool
+	// edges are by extra, those without one under "".
+	edges  map[string][]edge
+	always bool
+	groups []string
+	needs  []*node
+	needed map[*node]bool
+	// marker is one that left the package out, broken one that cannot be
+	// evaluated.
+	marker, broken string
+}
+
+type edge struct {
+	to     []*node
+	extras []string
+	text   string
+	marker requirement.Marker
+	// fixed says that the marker does not ask for extras, and holds what it
+	// comes to.
+	fixed, holds bool
+	err          error
+}
+
+type graph struct {
+	name        string
+	environment requirement.Environment
+	packages    []*node
+	named       map[string][]*node
+	// roots are the edges of each group of each project; "" are those that
+	// are always wanted.
+	roots  map[string][]root
+	groups []string
+}
+
+// root is where a walk begins, and how conflict markers call it.
+type root struct {
+	edges []edge
+	asked []string
+}
+
+func newGraph(top *stricttoml.Value, name string, environment requirement.Environment) (*graph, error) {
+	g := &graph{name: name, environment: environment, named: map[string][]*node{}, roots: map[string][]root{}}
+	members := map[string]bool{}
+	for _, member := range top.Get("manifest", "members").Texts() {
+		members[pydist.Normalise(member)] = true
+	}
+	for _, v := range top.Get("package").List() {
+		n := &node{name: v.Get("name").Text(), value: v, edges: map[string][]edge{}, needed: map[*node]bool{}}
+		normal := pydist.Normalise(n.name)
+		at, local := local(v.Get("source"))
+		n.project = local && (members[normal] || len(members) == 0 && at == ".")
+		g.packages = append(g.packages, n)
+		g.named[normal] = append(g.named[normal], n)
+		if len(g.packages) > limit.LockedPackages {
+			return nil, &limit.Error{What: name, Bound: limit.LockedPackages, Unit: "packages"}
+		}
+	}
+	links := 0
+	link := func(values []*stricttoml.Value) ([]edge, error) {
+		edges := make([]edge, 0, len(values))
+		for _, v := range values {
+			e := g.edge(v)
+			if links += 1 + len(e.to); links > limit.LockedEdges {
+				return nil, &limit.Error{What: name, Bound: limit.LockedEdges, Unit: "dependencies between packages"}
+			}
+			edges = append(edges, e)
+		}
+		return edges, nil
+	}
+	for _, n := range g.packages {
+		if err := g.connect(n, link); err != nil {
+			return nil, err
+		}
+	}
+	manifest := top.Get("manifest")
+	edges, err := link(manifest.Get("requirements").List())
+	if err != nil {
+		return nil, err
+	}
+	g.root("", edges, "")
+	for _, group := range manifest.Get("dependency-groups").Keys() {
+		if edges, err = link(manifest.Get("dependency-groups", group).List()); err != nil {
+			return nil, err
+		}
+		g.root(group, edges, "")
+	}
+	if len(g.groups) > limit.LockedGroups {
+		return nil, &limit.Error{What: name, Bound: limit.LockedGroups, Unit: "extras and dependency groups"}
+	}
+	return g, nil
+}
+
+func local(source *stricttoml.Value) (string, bool) {
+	for _, kind := range []string{"virtual", "editable", "directory"} {
+		if at := source.Get(kind); at != nil {
+			return at.Text(), true
+		}
+	}
+	return "", false
+}
+
+// connect reads the edges of a package; those of a project begin walks.
+func (g *graph) connect(n *node, link func([]*stricttoml.Value) ([]edge, error)) error {
+	var err error
+	if n.edges[""], err = link(n.value.Get("dependencies").List()); err != nil {
+		return err
+	}
+	if n.project {
+		g.root("", n.edges[""], "")
+	}
+	for _, table := range []string{"optional-dependencies", "dev-dependencies"} {
+		groups := n.value.Get(table)
+		for _, group := range groups.Keys() {
+			edges, err := link(groups.Get(group).List())
+			if err != nil {
+				return err
+			}
+			if table == "optional-dependencies" {
+				n.edges[pydist.Normalise(group)] = edges
+			}
+			if n.project {
+				g.root(group, edges, n.name)
+			}
+		}
+	}
+	return nil
+}
+
+func (g *graph) root(group string, edges []edge, project string) {
+	if group != "" && g.roots[group] == nil {
+		g.groups = append(g.groups, group)
+	}
+	var asked []string
+	if project != "" {
+		asked = conflictNames(project, group)
+	}
+	g.roots[group] = append(g.roots[group], root{edges, asked})
+}
+
+// conflictNames are how uv writes, in markers, that an extra or a group of a
+// project was asked for where some of them exclude each other.
+func conflictNames(project, group string) []string {
+	project, group = pydist.Normalise(project), pydist.Normalise(group)
+	tail := "-" + strconv.Itoa(len(project)) + "-" + project + "-" + group
+	return []string{"extra" + tail, "group" + tail, group}
+}
+
+func (g *graph) edge(v *stricttoml.Value) edge {
+	e := edge{text: v.Get("marker").Text(), fixed: true, holds: true}
+	version := v.Get("version").Text()
+	for _, n := range g.named[pydist.Normalise(v.Get("name").Text())] {
+		if version == "" || version == n.value.Get("version").Text() {
+			e.to = append(e.to, n)
+		}
+	}
+	for _, extra := range v.Get("extra").Texts() {
+		e.extras = append(e.extras, pydist.Normalise(extra))
+	}
+	if e.text == "" {
+		return e
+	}
+	if e.marker, e.err = requirement.ParseMarker(e.text); e.err != nil {
+		return e
+	}
+	extras, groups := e.marker.Names()
+	if e.fixed = len(extras)+len(groups) == 0; e.fixed {
+		e.holds, e.err = e.marker.Holds(&requirement.Scope{Environment: g.environment})
+	}
+	return e
+}
+
+// walk finds out, group by group, what the environment needs, and then what
+// only other environments do.
+func (g *graph) walk() {
+	for _, group := range append([]string{""}, g.groups...) {
+		w := walker{graph: g, group: group, seen: map[visit]bool{}}
+		for _, r := range g.roots[group] {
+			w.scope.Extras = append(w.scope.Extras, r.asked...)
+		}
+		w.scope.Environment = g.environment
+		for _, r := range g.roots[group] {
+			w.follow(nil, r.edges)
+		}
+		w.drain()
+	}
+	w := walker{graph: g, everywhere: true, seen: map[visit]bool{}}
+	for _, group := range append([]string{""}, g.groups...) {
+		for _, r := range g.roots[group] {
+			w.follow(nil, r.edges)
+		}
+	}
+	w.drain()
+}
+
+type visit struct {
+	*node
+	extra string
+}
+
+type walker struct {
+	*graph
+	group      string
+	scope      requirement.Scope
+	everywhere bool
+	seen       map[visit]bool
+	queue      []visit
+}
+
+func (w *walker) drain() {
+	for len(w.queue) > 0 {
+		v := w.queue[len(w.queue)-1]
+		w.queue = w.queue[:len(w.queue)-1]
+		w.follow(v.node, v.edges[v.extra])
+	}
+}
+
+func (w *walker) follow(from *node, edges []edge) {
+	for i := range edges {
+		e := &edges[i]
+		holds, err := e.holds, e.err
+		if !e.fixed && !w.everywhere && err == nil {
+			holds, err = e.marker.Holds(&w.scope)
+		}
+		for _, to := range e.to {
+			switch {
+			case err != nil:
+				to.broken = cmp.Or(to.broken, err.Error())
+			case !holds && !w.everywhere:
+				if to.marker == "" {
+					to.marker = e.text
+				}
+				continue
+			}
+			w.reach(from, to, e.extras)
+		}
+	}
+}
+
+func (w *walker) reach(from, to *node, extras []string) {
+	if w.everywhere {
+		if to.marker == "" {
+			to.marker = "only packages that are left out need it"
+		}
+	} else {
+		if w.group == "" {
+			to.always = true
+		} else if !to.always && !slices.Contains(to.groups, w.group) {
+			to.groups = append(to.groups, w.group)
+		}
+		if from != nil && !from.needed[to] {
+			from.needed[to] = true
+			from.needs = append(from.needs, to)
+		}
+	}
+	for _, extra := range append([]string{""}, extras...) {
+		if v := (visit{to, extra}); !w.seen[v] {
+			w.seen[v] = true
+			w.queue = append(w.queue, v)
+		}
+	}
+}
