@@ -1,6 +1,7 @@
 package requirement
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -61,9 +62,10 @@ func EnvironmentOf(python, platform string) (Environment, error) {
 	default:
 		return Environment{}, fmt.Errorf("platform %q: want linux, windows or darwin before the slash", platform)
 	}
-	if e.PlatformMachine = machines[architecture]; e.PlatformMachine == "" {
-		return Environment{}, fmt.Errorf("platform %q: the architecture %q is not known on %s", platform, architecture, system)
+	if architecture == "" {
+		return Environment{}, fmt.Errorf("platform %q: want an architecture after the slash, such as %s/amd64", platform, system)
 	}
+	e.PlatformMachine = cmp.Or(machines[architecture], architecture)
 	if system == "linux" && architecture == "arm" && variant == "v6" {
 		e.PlatformMachine = "armv6l"
 	}

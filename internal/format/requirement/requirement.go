@@ -68,6 +68,44 @@ type Result struct {
 	Excluded []Excluded
 }
 
+// Notes say which other indexes the files name, and what was left to other
+// environments than the one that they were read for.
+func (r Result) Notes(environment Environment) []component.Note {
+	var notes []component.Note
+	for _, option := range r.Options {
+		if index := option.Index(); index != "" {
+			notes = append(notes, component.Note{Location: option.Location,
+				Text: fmt.Sprintf("packages may come from %s (%s): they are matched by name against the advisories for PyPI", index, option.Name)})
+		}
+	}
+	return append(notes, Left(r.Excluded, environment)...)
+}
+
+// Left says, for each file, what its markers left to other environments.
+func Left(excluded []Excluded, environment Environment) []component.Note {
+	var notes []component.Note
+	names := map[string][]string{}
+	var first []Excluded
+	for _, e := range excluded {
+		if names[e.Location.Path] == nil {
+			first = append(first, e)
+		}
+		if !slices.Contains(names[e.Location.Path], e.Name) {
+			names[e.Location.Path] = append(names[e.Location.Path], e.Name)
+		}
+	}
+	for _, e := range first {
+		list := names[e.Location.Path]
+		text := strings.Join(list[:min(5, len(list))], ", ")
+		if len(list) > 5 {
+			text += fmt.Sprintf(" and %d more", len(list)-5)
+		}
+		notes = append(notes, component.Note{Location: component.Location{Path: e.Location.Path, Line: e.Location.Line},
+			Text: fmt.Sprintf("for other environments than %s, and not tested: %s", environment, text)})
+	}
+	return notes
+}
+
 // Read reads a requirements file and what it includes by -r and -c. Paths are
 // slash-separated and relative to fsys. A file that cannot be read, is no text
 // or goes over a bound is an error that names it; a line that cannot be
