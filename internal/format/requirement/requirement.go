@@ -84,13 +84,14 @@ func (r Result) Notes(environment Environment) []component.Note {
 // Left says, for each file, what its markers left to other environments.
 func Left(excluded []Excluded, environment Environment) []component.Note {
 	var notes []component.Note
-	names := map[string][]string{}
+	names, seen := map[string][]string{}, map[[2]string]bool{}
 	var first []Excluded
 	for _, e := range excluded {
 		if names[e.Location.Path] == nil {
 			first = append(first, e)
 		}
-		if !slices.Contains(names[e.Location.Path], e.Name) {
+		if key := [2]string{e.Location.Path, e.Name}; !seen[key] {
+			seen[key] = true
 			names[e.Location.Path] = append(names[e.Location.Path], e.Name)
 		}
 	}
@@ -276,7 +277,6 @@ var credentials = regexp.MustCompile(`(://)[^/\s]*@`)
 
 // Mask hides user names and passwords in the URLs of a text.
 func Mask(text string) string { return credentials.ReplaceAllString(text, "${1}****@") }
-
 
 var egg = regexp.MustCompile(`[#&]egg=([A-Za-z0-9._-]+)`)
 

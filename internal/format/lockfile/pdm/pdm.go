@@ -25,7 +25,9 @@ type Parser struct{}
 var named = regexp.MustCompile(`^pdm(\.[a-z0-9_-]+)?\.lock$`)
 
 // Reads says whether a base name is pdm.lock or pdm.NAME.lock.
-func (Parser) Reads(base string) bool { return named.MatchString(base) }
+func (Parser) Reads(base string) bool {
+	return strings.HasPrefix(base, "pdm.") && named.MatchString(base)
+}
 
 var known = []string{"4.0", "4.1", "4.2", "4.3", "4.4", "4.5"}
 

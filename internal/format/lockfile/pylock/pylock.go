@@ -12,6 +12,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
@@ -28,7 +29,9 @@ type Parser struct{}
 var named = regexp.MustCompile(`^pylock\.([^.]+\.)?toml$`)
 
 // Reads says whether a base name is pylock.toml or pylock.NAME.toml.
-func (Parser) Reads(base string) bool { return named.MatchString(base) }
+func (Parser) Reads(base string) bool {
+	return strings.HasPrefix(base, "pylock.") && named.MatchString(base)
+}
 
 var known = []string{"1.0"}
 
