@@ -18,7 +18,7 @@ import (
 )
 
 func newSBOM(host *Host) *cobra.Command {
-	var format, output, platform string
+	var format, output, platform, python string
 	command := &cobra.Command{
 		Use: "sbom TARGET", Short: "List what is in it, as CycloneDX or SPDX",
 		Long: `SBOM lists the packages of a target as CycloneDX 1.6 or SPDX 2.3 JSON. The target
@@ -32,16 +32,21 @@ else when the image says that it was made, or else 1970-01-01.`,
 			if err := oneOf("-o", format, "cyclonedx", "spdx", "cyclonedx-json", "spdx-json"); err != nil {
 				return err
 			}
-			return runSBOM(cmd.Context(), host, args[0], format, output, platform)
+			return runSBOM(cmd.Context(), host, args[0], format, output, platform, python)
 		},
 	}
 	formatFlag(command, &format, "cyclonedx", "cyclonedx", "spdx")
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
-	command.Flags().StringVar(&platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
+	command.Flags().StringVar(&platform, "platform", "", platformHelp)
+	command.Flags().StringVar(&python, "python-version", "", pythonHelp)
 	return command
 }
 
-func runSBOM(ctx context.Context, host *Host, name, format, output, platform string) error {
+func runSBOM(ctx context.Context, host *Host, name, format, output, platform, python string) error {
+	environment, err := environmentOf(python, platform)
+	if err != nil {
+		return err
+	}
 	target, err := host.open(ctx, name, platform)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func runSBOM(ctx context.Context, host *Host, name, format, output, platform str
 	if err != nil {
 		return err
 	}
-	inventory, created, err := inventoryOf(ctx, target)
+	inventory, created, err := inventoryOf(ctx, target, environment)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", name, err)
 	}
@@ -82,16 +87,16 @@ func encodeSBOM(w io.Writer, format string, d sbomDocument) error {
 	return cyclonedx.Encode(w, cyclonedx.Document{Name: d.name, Digest: d.digest, Kind: d.target.kind, Inventory: d.inventory, Created: d.created, ToolVersion: versionString()})
 }
 
-func inventoryOf(ctx context.Context, t target) (component.Inventory, time.Time, error) {
+func inventoryOf(ctx context.Context, t target, environment requirement.Environment) (component.Inventory, time.Time, error) {
 	switch {
 	case t.image != nil:
-		inventory, description, err := scan.ImageInventory(ctx, t.image, requirement.Environment{})
+		inventory, description, err := scan.ImageInventory(ctx, t.image, environment)
 		return inventory, description.Created, err
 	case t.file != "":
-		inventory, err := scan.FileInventory(t.files, t.file, requirement.Environment{})
+		inventory, err := scan.FileInventory(t.files, t.file, environment)
 		return inventory, time.Time{}, err
 	}
-	inventory, err := scan.DirectoryInventory(ctx, t.files, requirement.Environment{})
+	inventory, err := scan.DirectoryInventory(ctx, t.files, environment)
 	return inventory, time.Time{}, err
 }
 

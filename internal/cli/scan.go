@@ -25,7 +25,8 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 
 // scanFlags are the flags of `assay scan`.
 type scanFlags struct {
-	db, format, output, platform string
+	db, format, output           string
+	platform, python             string
 	severity, failOn             []string
 	exitCode                     int
 	exitCodeSet, ignoreUnfixed   bool
@@ -45,6 +46,7 @@ without any package, is a fault (exit code 3) and never "no vulnerabilities".
 What cannot be put down to one version is listed as not tested.`,
 		Example: `  assay scan . --db sample
   assay scan requirements.txt -o json
+  assay scan uv.lock --python-version 3.12 --platform linux/arm64
   assay scan registry.example.com/app:1.0 --severity CRITICAL,HIGH --exit-code 0
   assay scan oci:build/image -o sarif --output results.sarif`,
 		Args: cobra.ExactArgs(1),
@@ -56,7 +58,8 @@ What cannot be put down to one version is listed as not tested.`,
 	command.Flags().StringVar(&flags.db, "db", "", "advisory database: a directory, or \"sample\" (default: the user's cache)")
 	formatFlag(command, &flags.format, "table", "table", "json", "sarif")
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
-	command.Flags().StringVar(&flags.platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
+	command.Flags().StringVar(&flags.platform, "platform", "", platformHelp)
+	command.Flags().StringVar(&flags.python, "python-version", "", pythonHelp)
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"critical", "high"}, "severities that end with exit code 1")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
@@ -84,7 +87,11 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 		return err
 	}
 	defer db.Close()
-	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now})
+	environment, err := environmentOf(flags.python, flags.platform)
+	if err != nil {
+		return err
+	}
+	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Environment: environment})
 	if err != nil {
 		return err
 	}
@@ -169,7 +176,7 @@ func where(c component.Component) string {
 	if len(places) > 2 {
 		places = append(places[:2], fmt.Sprintf("and %d more", len(places)-2))
 	}
-	return strings.Join(places, ", ")
+	return strings.Join(places, ", ") + inGroups(c)
 }
 
 // reportTable prints a report for people: worst first, then what to do.
@@ -196,6 +203,7 @@ func (h *Host) reportTable(ctx context.Context, w io.Writer, report finding.Repo
 		return err
 	}
 	notTested(w, report.Inventory.Unresolved)
+	noted(w, report.Inventory.Notes)
 	fmt.Fprintf(w, "\n%s\n", summary(report.Findings))
 	return nil
 }

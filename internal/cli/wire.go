@@ -24,6 +24,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/oci/registry"
@@ -185,7 +186,7 @@ type target struct {
 	digest subject.Digest
 }
 
-const targetHelp = "a directory, a requirements file, an image reference, oci:DIR (an OCI image layout) or docker-archive:FILE"
+const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout) or docker-archive:FILE"
 
 // open finds out what a target is and opens it.
 func (h *Host) open(ctx context.Context, name, platform string) (target, error) {
@@ -217,7 +218,7 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		return target{}, err
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || scan.Reads(filepath.ToSlash(name)) {
 		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
 	}
 	client := h.registries()

@@ -36,6 +36,9 @@ func build(report finding.Report, toolVersion string) document {
 		doc.Assay.Unresolved = append(doc.Assay.Unresolved, unresolved{
 			Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
+	for _, n := range report.Inventory.Notes {
+		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: n.Text, Path: n.Location.Path, Line: n.Location.Line})
+	}
 	return doc
 }
 
@@ -163,7 +166,7 @@ func vulnerabilityOf(f finding.Finding, db finding.Database) vulnerability {
 		Title:      f.Title, Description: f.Details, Severity: f.Severity.Level.String(),
 		CweIDs: f.Weaknesses, References: f.References,
 		PublishedDate: f.Published.UTC(), LastModifiedDate: f.Modified.UTC(),
-		Assay: place{Dependency: string(c.Dependency), Path: at.Path, Line: at.Line},
+		Assay: place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line},
 	}
 	if f.Fixed != "" {
 		v.Status = "fixed"

@@ -146,9 +146,10 @@ type vulnerability struct {
 
 // place says how a vulnerable package is known, and where it was found.
 type place struct {
-	Dependency string `json:"dependency,omitempty"`
-	Path       string `json:"path,omitempty"`
-	Line       int    `json:"line,omitempty"`
+	Dependency string   `json:"dependency,omitempty"`
+	Groups     []string `json:"groups,omitempty"`
+	Path       string   `json:"path,omitempty"`
+	Line       int      `json:"line,omitempty"`
 }
 
 // extension is the top-level key "Assay"; predicate reads it back.
@@ -159,6 +160,13 @@ type extension struct {
 	Packages     int          `json:"packages"`
 	Dependencies dependencies `json:"dependencies"`
 	Unresolved   []unresolved `json:"unresolved"`
+	Notes        []note       `json:"notes,omitempty"`
+}
+
+type note struct {
+	Text string `json:"text"`
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 type database struct {

@@ -35,10 +35,10 @@ type kind struct {
 
 // kinds are all kinds of file that are read, one a line.
 var kinds = []kind{
-	{"requirements*.txt", Entry, (*walk).requirements},
+	{"requirements*.txt", Entry, declared(requirement.Read)},
 	{"lockfiles (Pipfile.lock, poetry.lock, uv.lock, pdm.lock, pylock.toml)", isLock, (*walk).lock},
 	{"project files (pyproject.toml, setup.cfg, setup.py, Pipfile)", isProject, (*walk).project},
-	{"installed Python packages (*.dist-info, *.egg-info)", pydist.IsMetadata, (*walk).installed},
+	{"installed Python packages (*.dist-info, *.egg-info)", pydist.IsMetadata, there(installed)},
 	{"", isUnread, (*walk).unread},
 }
 
@@ -135,8 +135,8 @@ type walk struct {
 
 // identity is what makes two components one.
 type identity struct {
-	dependency               component.Dependency
-	ecosystem, name, version string
+	dependency                     component.Dependency
+	ecosystem, name, version, purl string
 }
 
 func newWalk(fsys fs.FS, environment requirement.Environment) *walk {
@@ -177,7 +177,7 @@ func FileInventory(fsys fs.FS, name string, environment requirement.Environment)
 	var err error
 	switch k := kindOf(name); {
 	case k == nil:
-		err = w.requirements(name)
+		err = declared(requirement.Read)(w, name)
 	case isProject(name):
 		// It alone was asked for: what is wrong with it is an error.
 		err = w.readProject(name)
@@ -190,13 +190,45 @@ func FileInventory(fsys fs.FS, name string, environment requirement.Environment)
 	return w.finish(), nil
 }
 
-func (w *walk) requirements(name string) error {
-	result, err := requirement.Read(w.fsys, name, w.environment)
-	if err != nil {
-		return err
+// declared is a kind of file that asks for packages as a requirements file
+// does, and that others may include.
+func declared(read func(fsys fs.FS, name string, environment requirement.Environment) (requirement.Result, error)) func(*walk, string) error {
+	return func(w *walk, name string) error {
+		result, err := read(w.fsys, name, w.environment)
+		if err != nil {
+			return err
+		}
+		w.entries, w.results = append(w.entries, name), append(w.results, result)
+		return nil
 	}
-	w.entries, w.results = append(w.entries, name), append(w.results, result)
-	return nil
+}
+
+// there is a kind of file that shows a package to be there. What cannot be read
+// is an unresolved record, what goes over a bound an error.
+func there(read func(file fs.File, where component.Location, inventory *component.Inventory) error) func(*walk, string) error {
+	return func(w *walk, name string) error {
+		file, err := w.fsys.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		where := component.Location{Path: name}
+		err = read(file, where, &w.inventory)
+		var over *limit.Error
+		if err == nil || errors.As(err, &over) {
+			return err
+		}
+		w.unresolved(component.Unresolved{Text: name, Reason: err.Error(), Location: where})
+		return nil
+	}
+}
+
+func installed(file fs.File, where component.Location, inventory *component.Inventory) error {
+	m, err := pydist.ParseMetadata(file, where.Path)
+	if err == nil {
+		inventory.Components = append(inventory.Components, pydist.Component(m, where))
+	}
+	return err
 }
 
 // lock reads a lockfile. One that cannot be read ends the scan: it is what the
@@ -238,26 +270,6 @@ func (w *walk) project(name string) error {
 		return nil
 	}
 	return err
-}
-
-func (w *walk) installed(name string) error {
-	file, err := w.fsys.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	where := component.Location{Path: name}
-	m, err := pydist.ParseMetadata(file, name)
-	if err != nil {
-		var over *limit.Error
-		if errors.As(err, &over) {
-			return err
-		}
-		w.unresolved(component.Unresolved{Text: name, Reason: err.Error(), Location: where})
-		return nil
-	}
-	w.inventory.Components = append(w.inventory.Components, pydist.Component(m, where))
-	return nil
 }
 
 func (w *walk) unread(name string) error {
@@ -347,7 +359,7 @@ func (w *walk) unresolved(u component.Unresolved) {
 // no file asks for it always.
 func (w *walk) add(components []component.Component, unresolved []component.Unresolved, sources []component.Source) {
 	for _, c := range components {
-		key := identity{c.Dependency, c.Ecosystem, c.Name, c.Version}
+		key := identity{c.Dependency, c.Ecosystem, c.Name, c.Version, c.PURL}
 		at, known := w.at[key]
 		if !known {
 			w.at[key] = len(w.inventory.Components)
