@@ -231,6 +231,9 @@ func Names(names []string) string {
 func (l *List) meant(need Need) []int {
 	name := pydist.Normalise(need.Name)
 	if need.Version != "" {
+		if at, known := l.at[name+"=="+need.Version]; known {
+			return []int{at}
+		}
 		if v, err := pep440.Parse(need.Version); err == nil {
 			if at, known := l.at[name+"=="+v.String()]; known {
 				return []int{at}

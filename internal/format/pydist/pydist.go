@@ -33,11 +33,36 @@ import (
 // Ecosystem is OSV's name for the Python Package Index.
 const Ecosystem = "PyPI"
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
-// Normalise spells a project's name as PEP 503 compares it.
+// Normalise spells a project's name as PEP 503 compares it: in lower case, and
+// every run of "-", "_" and "." as one "-".
 func Normalise(name string) string {
-	return strings.ToLower(separators.ReplaceAllString(name, "-"))
+	normal, run := true, false
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		separator := c == '-' || c == '_' || c == '.'
+		if c == '_' || c == '.' || separator && run || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+			normal = false
+			break
+		}
+		run = separator
+	}
+	if normal {
+		return name
+	}
+	var b strings.Builder
+	run = false
+	for _, r := range strings.ToLower(name) {
+		if r == '-' || r == '_' || r == '.' {
+			if !run {
+				b.WriteByte('-')
+			}
+			run = true
+			continue
+		}
+		b.WriteRune(r)
+		run = false
+	}
+	return b.String()
 }
 
 var nameShape = regexp.MustCompile(`(?i)^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)

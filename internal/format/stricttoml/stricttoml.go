@@ -68,7 +68,7 @@ type Value struct {
 	kind     Kind
 	made     made
 	line     int32
-	text     string
+	text     []byte // turned into a string only for who asks
 	keys     []string
 	items    []*Value       // of an array, or a table's in the order of keys
 	index    map[string]int // of large tables
@@ -156,7 +156,7 @@ func (v *Value) Text() string {
 	if !v.want(String) {
 		return ""
 	}
-	return v.text
+	return string(v.text)
 }
 
 // Literal is a number, a date or a Bool as it is written, a string's content,
@@ -165,11 +165,11 @@ func (v *Value) Literal() string {
 	if v == nil {
 		return ""
 	}
-	return v.text
+	return string(v.text)
 }
 
 // True says whether the value is there and true.
-func (v *Value) True() bool { return v.want(Bool) && v.text == "true" }
+func (v *Value) True() bool { return v.want(Bool) && string(v.text) == "true" }
 
 // List is an array's values, nil for nil.
 func (v *Value) List() []*Value {
@@ -211,7 +211,7 @@ func Parse(content []byte, name string) (*Document, error) {
 		return nil, fmt.Errorf("%s:%d: not UTF-8, which TOML must be", name, line)
 	}
 	d := &Document{name: name}
-	p := parser{document: d, content: content, line: 1}
+	p := parser{document: d, content: content, line: 1, names: map[string]string{}}
 	if err := p.run(); err != nil {
 		return nil, err
 	}
@@ -224,6 +224,20 @@ type parser struct {
 	content []byte
 	// line is the number of the line that at stands on.
 	line, at int
+	// names holds every key once; open are the parts of the keys that are
+	// being read.
+	names map[string]string
+	open  []string
+}
+
+// name is a key as text; a document has few keys, and writes them often.
+func (p *parser) name(key []byte) string {
+	if name, known := p.names[string(key)]; known {
+		return name
+	}
+	name := string(key)
+	p.names[name] = name
+	return name
 }
 
 func (p *parser) run() error {
@@ -237,10 +251,12 @@ func (p *parser) run() error {
 	for p.NextExpression() {
 		switch e := p.Expression(); e.Kind {
 		case unstable.Table, unstable.ArrayTable:
+			p.open = p.open[:0]
 			if current, err = p.header(root, e); err != nil {
 				return err
 			}
 		case unstable.KeyValue:
+			p.open = p.open[:0]
 			if err := p.member(current, e, 0); err != nil {
 				return err
 			}
@@ -285,19 +301,18 @@ func (p *parser) lineOf(n *unstable.Node) int {
 	return p.line
 }
 
-// path is a dotted key and the line of its first part.
+// path is a dotted key and the line of its first part. It lies on top of open.
 func (p *parser) path(n *unstable.Node) ([]string, int, error) {
-	var keys []string
-	line := 0
+	line, start := 0, len(p.open)
 	for it := n.Key(); it.Next(); {
 		if line == 0 {
 			line = p.lineOf(it.Node())
 		}
-		if keys = append(keys, string(it.Node().Data)); len(keys) > limit.TOMLDepth {
+		if p.open = append(p.open, p.name(it.Node().Data)); len(p.open)-start > limit.TOMLDepth {
 			return nil, 0, &limit.Error{What: p.document.name + " (nesting)", Bound: limit.TOMLDepth, Unit: "levels"}
 		}
 	}
-	return keys, line, nil
+	return p.open[start:len(p.open):len(p.open)], line, nil
 }
 
 // header opens the table of "[a.b]" or a new one of "[[a.b]]".
@@ -357,10 +372,12 @@ func (p *parser) header(table *Value, n *unstable.Node) (*Value, error) {
 
 // member puts "a.b = value" into a table.
 func (p *parser) member(table *Value, n *unstable.Node, depth int) error {
+	before := len(p.open)
 	keys, line, err := p.path(n)
 	if err != nil {
 		return err
 	}
+	defer func() { p.open = p.open[:before] }()
 	for _, key := range keys[:len(keys)-1] {
 		next := table.find(key)
 		switch {
@@ -401,6 +418,15 @@ func (p *parser) value(n *unstable.Node, line, depth int) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if kind == Array || kind == Table {
+		count := 0
+		for it := n.Children(); it.Next(); {
+			count++
+		}
+		if v.items = make([]*Value, 0, count); kind == Table {
+			v.keys = make([]string, 0, count)
+		}
+	}
 	switch kind {
 	case Array:
 		for it := n.Children(); it.Next(); {
@@ -418,7 +444,7 @@ func (p *parser) value(n *unstable.Node, line, depth int) (*Value, error) {
 		}
 		p.seal(v)
 	default:
-		v.text = string(n.Data)
+		v.text = n.Data
 	}
 	return v, nil
 }

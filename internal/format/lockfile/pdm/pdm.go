@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/format/lockfile"
-	"github.com/seed-161fc314/assay/internal/format/pep440"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/format/stricttoml"
 )
@@ -124,9 +123,5 @@ func needOf(text string, environment requirement.Environment) (lockfile.Need, bo
 			return lockfile.Need{}, false
 		}
 	}
-	need := lockfile.Need{Name: m[1]}
-	if _, err := pep440.ParseSpecifiers(m[2]); err == nil {
-		need.Range = strings.TrimSpace(m[2])
-	}
-	return need, true
+	return lockfile.Need{Name: m[1], Range: strings.TrimSpace(m[2])}, true
 }

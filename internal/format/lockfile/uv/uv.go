@@ -137,6 +137,11 @@ type edge struct {
 	to     []*node
 	extras []string
 	text   string
+	condition
+}
+
+// condition is a marker, of which a file has few and writes them often.
+type condition struct {
 	marker requirement.Marker
 	// fixed says that the marker does not ask for extras, and holds what it
 	// comes to.
@@ -149,6 +154,7 @@ type graph struct {
 	environment requirement.Environment
 	packages    []*node
 	named       map[string][]*node
+	conditions  map[string]condition
 	// roots are the edges of each group of each project; "" are those that
 	// are always wanted.
 	roots  map[string][]root
@@ -162,7 +168,7 @@ type root struct {
 }
 
 func newGraph(top *stricttoml.Value, name string, environment requirement.Environment) (*graph, error) {
-	g := &graph{name: name, environment: environment, named: map[string][]*node{}, roots: map[string][]root{}}
+	g := &graph{name: name, environment: environment, named: map[string][]*node{}, conditions: map[string]condition{}, roots: map[string][]root{}}
 	members := map[string]bool{}
 	for _, member := range top.Get("manifest", "members").Texts() {
 		members[pydist.Normalise(member)] = true
@@ -269,7 +275,7 @@ func conflictNames(project, group string) []string {
 }
 
 func (g *graph) edge(v *stricttoml.Value) edge {
-	e := edge{text: v.Get("marker").Text(), fixed: true, holds: true}
+	e := edge{text: v.Get("marker").Text(), condition: condition{fixed: true, holds: true}}
 	version := v.Get("version").Text()
 	for _, n := range g.named[pydist.Normalise(v.Get("name").Text())] {
 		if version == "" || version == n.value.Get("version").Text() {
@@ -282,14 +288,25 @@ func (g *graph) edge(v *stricttoml.Value) edge {
 	if e.text == "" {
 		return e
 	}
-	if e.marker, e.err = requirement.ParseMarker(e.text); e.err != nil {
-		return e
+	c, known := g.conditions[e.text]
+	if !known {
+		c = g.condition(e.text)
+		g.conditions[e.text] = c
 	}
-	extras, groups := e.marker.Names()
-	if e.fixed = len(extras)+len(groups) == 0; e.fixed {
-		e.holds, e.err = e.marker.Holds(&requirement.Scope{Environment: g.environment})
-	}
+	e.condition = c
 	return e
+}
+
+func (g *graph) condition(text string) condition {
+	c := condition{}
+	if c.marker, c.err = requirement.ParseMarker(text); c.err != nil {
+		return c
+	}
+	extras, groups := c.marker.Names()
+	if c.fixed = len(extras)+len(groups) == 0; c.fixed {
+		c.holds, c.err = c.marker.Holds(&requirement.Scope{Environment: g.environment})
+	}
+	return c
 }
 
 // walk finds out, group by group, what the environment needs, and then what
