@@ -51,14 +51,21 @@ type List struct {
 	of      map[string][]int // name to the places of its components
 	always  []bool
 	needs   [][]Need
-	indexes []string
-	indexed map[string][]string
-	first   map[string]int
+	indexes []string // other indexes than PyPI, in the order of the file
+	indexed map[string]*index
+}
+
+// index is where some packages come from: the first line that says so, and
+// their names.
+type index struct {
+	line  int
+	names []string
+	seen  map[string]bool
 }
 
 // NewList begins the list of one file.
 func NewList(content []byte, name string) *List {
-	return &List{name: name, at: map[string]int{}, of: map[string][]int{}, indexed: map[string][]string{}, first: map[string]int{},
+	return &List{name: name, at: map[string]int{}, of: map[string][]int{}, indexed: map[string]*index{},
 		result: Result{Projects: []string{"."}, Source: component.Source{Path: name, Digest: subject.Of(content)}}}
 }
 
@@ -165,12 +172,15 @@ func appendHashes(list []subject.Digest, texts []string) []subject.Digest {
 }
 
 func (l *List) from(p Package, name string) {
-	if _, known := l.first[p.Index]; !known {
-		l.first[p.Index] = p.Line
+	known := l.indexed[p.Index]
+	if known == nil {
+		known = &index{line: p.Line, seen: map[string]bool{}}
+		l.indexed[p.Index] = known
 		l.indexes = append(l.indexes, p.Index)
 	}
-	if !slices.Contains(l.indexed[p.Index], name) && len(l.indexed[p.Index]) < 1000 {
-		l.indexed[p.Index] = append(l.indexed[p.Index], name)
+	if !known.seen[name] {
+		known.seen[name] = true
+		known.names = append(known.names, name)
 	}
 }
 
@@ -199,9 +209,9 @@ func (l *List) Result() (Result, error) {
 		slices.Sort(c.DependsOn)
 		c.DependsOn = slices.Compact(c.DependsOn)
 	}
-	for _, index := range l.indexes {
-		l.result.Notes = append(l.result.Notes, component.Note{Location: component.Location{Path: l.name, Line: l.first[index]},
-			Text: fmt.Sprintf("%s from the index %s: matched by name against the advisories for PyPI", Names(l.indexed[index]), requirement.Mask(index))})
+	for _, url := range l.indexes {
+		l.result.Notes = append(l.result.Notes, component.Note{Location: component.Location{Path: l.name, Line: l.indexed[url].line},
+			Text: fmt.Sprintf("%s from the index %s: matched by name against the advisories for PyPI", requirement.Names(l.indexed[url].names), requirement.Mask(url))})
 	}
 	return l.result, nil
 }
@@ -217,14 +227,6 @@ func unique(list []subject.Digest) []subject.Digest {
 		seen[d] = true
 		return twice
 	})
-}
-
-// Names is a list of names for people, "a, b and 3 more".
-func Names(names []string) string {
-	if most := 5; len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
 }
 
 // meant are the places of the components that an edge leads to.

@@ -96,15 +96,18 @@ func Left(excluded []Excluded, environment Environment) []component.Note {
 		}
 	}
 	for _, e := range first {
-		list := names[e.Location.Path]
-		text := strings.Join(list[:min(5, len(list))], ", ")
-		if len(list) > 5 {
-			text += fmt.Sprintf(" and %d more", len(list)-5)
-		}
 		notes = append(notes, component.Note{Location: component.Location{Path: e.Location.Path, Line: e.Location.Line},
-			Text: fmt.Sprintf("for other environments than %s, and not tested: %s", environment, text)})
+			Text: fmt.Sprintf("for other environments than %s, and not tested: %s", environment, Names(names[e.Location.Path]))})
 	}
 	return notes
+}
+
+// Names is a list of names for people, "a, b, c, d, e and 3 more".
+func Names(names []string) string {
+	if most := 5; len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Read reads a requirements file and what it includes by -r and -c. Paths are
