@@ -25,11 +25,11 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 
 // scanFlags are the flags of `assay scan`.
 type scanFlags struct {
-	db, format, output           string
-	platform, python             string
-	severity, failOn             []string
-	exitCode                     int
-	exitCodeSet, ignoreUnfixed   bool
+	db, format, output         string
+	platform, python           string
+	severity, failOn           []string
+	exitCode                   int
+	exitCodeSet, ignoreUnfixed bool
 }
 
 func newScan(host *Host) *cobra.Command {

@@ -69,6 +69,24 @@ func NewList(content []byte, name string) *List {
 		result: Result{Projects: []string{"."}, Source: component.Source{Path: name, Digest: subject.Of(content)}}}
 }
 
+// Python notes that the file is for other versions of Python than the one that
+// it is read for, or that its constraint is none by PEP 440. "" and "*" are any.
+func (l *List) Python(constraint string, line int, environment requirement.Environment) {
+	if constraint == "" || constraint == "*" {
+		return
+	}
+	specifiers, err := pep440.ParseSpecifiers(constraint)
+	v, invalid := pep440.Parse(environment.PythonFullVersion)
+	text := fmt.Sprintf("the file is for Python %s, and was read for %s", constraint, environment)
+	switch {
+	case err != nil || invalid != nil:
+		text = fmt.Sprintf("the Python version that the file is for could not be read: %q", constraint)
+	case specifiers.Contains(v):
+		return
+	}
+	l.result.Notes = append(l.result.Notes, component.Note{Text: text, Location: component.Location{Path: l.name, Line: line}})
+}
+
 // Count counts an entry that Add and Exclude are not called for; beyond
 // limit.LockedPackages it is an error, as it is for them.
 func (l *List) Count() error {

@@ -46,6 +46,11 @@ func (Parser) Parse(r io.Reader, name string, environment requirement.Environmen
 		return lockfile.Result{}, &lockfile.VersionError{File: name, Field: "metadata.lock_version", Found: version, Known: known}
 	}
 	list := lockfile.NewList(content, name)
+	// A file for several targets is for any of them.
+	if targets := metadata.Get("targets").List(); len(targets) == 1 {
+		requires := targets[0].Get("requires_python")
+		list.Python(requires.Text(), requires.Line(), environment)
+	}
 	for _, p := range d.Root().Get("package").List() {
 		if err := add(list, p, metadata, environment); err != nil {
 			return lockfile.Result{}, err

@@ -30,6 +30,10 @@ var known = []string{"6"}
 type meta struct {
 	Spec    json.Number `json:"pipfile-spec"`
 	Sources []struct{ Name, URL string }
+	// Requires is the Pipfile's.
+	Requires struct {
+		Python string `json:"python_version"`
+	}
 }
 
 // entry is one package of a section.
@@ -65,6 +69,9 @@ func (Parser) Parse(r io.Reader, name string, environment requirement.Environmen
 		indexes[source.Name] = source.URL
 	}
 	list := lockfile.NewList(content, name)
+	if python := m.Requires.Python; python != "" {
+		list.Python("=="+python+".*", 1, environment)
+	}
 	sections := map[string]strictjson.Members{}
 	for _, k := range keys(content) {
 		if k.section == "_meta" {

@@ -17,7 +17,7 @@ const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 const good = `{
     "_meta": {
         "hash": {"sha256": "x"},
-        "pipfile-spec": 6,
+        "pipfile-spec": 6, "requires": {"python_version": "3.8"},
         "sources": [
             {"name": "pypi", "url": "https://pypi.org/simple", "verify_ssl": true},
             {"name": "ours", "url": "https://u:p@example.com/simple", "verify_ssl": true}
@@ -76,6 +76,7 @@ func TestParse(t *testing.T) {
 		"? repo @ git+https://****@example.com/repo.git:20 it comes from version control, and no index knows that version",
 		"? star==*:22 \"*\" is no version by PEP 440", "? range==>=1:23 \">=1\" is no version by PEP 440", "? m==1:24 marker \"what\": unknown variable \"what\"",
 		"- colorama:17 sys_platform == 'win32'",
+		"! 1 the file is for Python ==3.8.*, and was read for CPython 3.11 on linux, x86_64",
 		"! 11 aio-http from the index https://****@example.com/simple: matched by name against the advisories for PyPI",
 	}
 	if diff := cmp.Diff(want, lockfiletest.Describe(result)); diff != "" {

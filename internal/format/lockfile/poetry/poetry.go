@@ -13,6 +13,7 @@ package poetry
 
 import (
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,6 +51,10 @@ func (Parser) Parse(r io.Reader, name string, environment requirement.Environmen
 			f.extras[name] = append(f.extras[name], extra)
 		}
 	}
+	// Poetry's own operators are left alone.
+	if versions := root.Get("metadata", "python-versions"); !caret.MatchString(versions.Text()) {
+		f.list.Python(versions.Text(), versions.Line(), environment)
+	}
 	for _, p := range root.Get("package").List() {
 		if err := f.add(p); err != nil {
 			return lockfile.Result{}, err
@@ -60,6 +65,8 @@ func (Parser) Parse(r io.Reader, name string, environment requirement.Environmen
 	}
 	return f.list.Result()
 }
+
+var caret = regexp.MustCompile(`\^|\||~([^=]|$)|\s[<>=!]`)
 
 var known = []string{"1.0", "1.1", "2.0", "2.1"}
 
@@ -108,6 +115,9 @@ func (f *file) add(p *stricttoml.Value) error {
 // for somebody who asks for them.
 func (f *file) hold(p *stricttoml.Value, groups []string) (held []string, failed string, err error) {
 	markers := p.Get("markers")
+	if markers == nil {
+		markers = p.Get("marker") // lock version 1.0
+	}
 	if !markers.Is(stricttoml.Table) {
 		holds, err := f.holds(markers.Text())
 		if err != nil || holds {

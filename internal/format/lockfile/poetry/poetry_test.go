@@ -143,12 +143,20 @@ name = "o"
 optional = true
 version = "2"
 
+[[package]]
+category = "main"
+marker = "sys_platform == \"win32\""
+name = "w"
+optional = false
+version = "2"
+
 [extras]
 x = ["o"]
 y = ["O (>=1)"]
 
 [metadata]
 lock-version = "1.1"
+python-versions = "<3"
 
 [metadata.files]
 a = [{file = "a.whl", hash = "sha256:` + hash + `"}]
@@ -182,7 +190,7 @@ func TestParse(t *testing.T) {
 			"- pywin32:48 sys_platform == \"win32\"",
 			"! 27 torch from the index https://****@download.pytorch.org/whl/cpu: matched by name against the advisories for PyPI",
 		},
-		v1: {"a==1.0:1 sha256:e3b0c44298fc -> b-c@2.0", "b-c==2.0:13 [dev]", "o==2:19 [x y] sha256:e3b0c44298fc"},
+		v1: {"a==1.0:1 sha256:e3b0c44298fc -> b-c@2.0", "b-c==2.0:13 [dev]", "o==2:19 [x y] sha256:e3b0c44298fc", "- w:25 sys_platform == \"win32\"", "! 38 the file is for Python <3, and was read for CPython 3.11 on linux, x86_64"},
 		"package = []\n[metadata]\nlock-version = \"2.0\"\n": nil,
 	} {
 		result, err := poetry.Parser{}.Parse(strings.NewReader(content), "poetry.lock", requirement.DefaultEnvironment())

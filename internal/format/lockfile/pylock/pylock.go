@@ -17,7 +17,6 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/lockfile"
-	"github.com/seed-161fc314/assay/internal/format/pep440"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/format/stricttoml"
@@ -91,18 +90,8 @@ type file struct {
 // elsewhere is a note where the file is not meant for the environment: an
 // installer would refuse it.
 func (f *file) elsewhere(root *stricttoml.Value) (*component.Note, error) {
-	note := func(line int, format string, arguments ...any) *component.Note {
-		return &component.Note{Text: fmt.Sprintf(format, arguments...), Location: component.Location{Path: f.name, Line: line}}
-	}
-	if requires := root.Get("requires-python"); requires.Text() != "" {
-		specifiers, err := pep440.ParseSpecifiers(requires.Text())
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: requires-python: %w", f.name, requires.Line(), err)
-		}
-		if v, err := pep440.Parse(f.environment.PythonFullVersion); err == nil && !specifiers.Contains(v) {
-			return note(requires.Line(), "the file is for Python %s, and was read for %s", requires.Text(), f.environment), nil
-		}
-	}
+	requires := root.Get("requires-python")
+	f.list.Python(requires.Text(), requires.Line(), f.environment)
 	environments := root.Get("environments")
 	for _, item := range environments.List() {
 		holds, err := requirement.Holds(item.Text(), f.environment)
@@ -114,7 +103,8 @@ func (f *file) elsewhere(root *stricttoml.Value) (*component.Note, error) {
 		}
 	}
 	if len(environments.List()) > 0 {
-		return note(environments.Line(), "the file names its environments, and %s is none of them", f.environment), nil
+		return &component.Note{Location: component.Location{Path: f.name, Line: environments.Line()},
+			Text: fmt.Sprintf("the file names its environments, and %s is none of them", f.environment)}, nil
 	}
 	return nil, nil
 }

@@ -147,6 +147,7 @@ func TestEnvironments(t *testing.T) {
 	for content, want := range map[string]string{
 		"requires-python = '>=3.13'":                   "! 2 the file is for Python >=3.13, and was read for CPython 3.11 on linux, x86_64",
 		"environments = [\"sys_platform == 'win32'\"]": "! 2 the file names its environments, and CPython 3.11 on linux, x86_64 is none of them",
+		"requires-python = 'x'":                        "! 2 the Python version that the file is for could not be read: \"x\"",
 		"environments = []":                            "",
 	} {
 		result, err := pylock.Parser{}.Parse(strings.NewReader("lock-version = '1.0'\n"+content+"\n"), "f", requirement.DefaultEnvironment())
@@ -155,10 +156,10 @@ func TestEnvironments(t *testing.T) {
 		}
 	}
 	for content, want := range map[string]string{
-		"requires-python = 'x'":                                           "f:2: requires-python: ",
-		"environments = [\"x == '1'\"]":                                   "f:2: environments: ",
+		"requires-python = 1":           "f:2: want a string, found a number",
+		"environments = [\"x == '1'\"]": "f:2: environments: ",
 		"extras = [" + strings.Repeat("'x',", limit.LockedGroups+1) + "]": "larger than the bound",
-		"packages = [1]":                                                  "f:2: want a table, found a number",
+		"packages = [1]": "f:2: want a table, found a number",
 	} {
 		_, err := pylock.Parser{}.Parse(strings.NewReader("lock-version = '1.0'\n"+content+"\n"), "f", requirement.DefaultEnvironment())
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -54,6 +54,8 @@ func (Parser) Parse(r io.Reader, name string, environment requirement.Environmen
 		return lockfile.Result{}, err
 	}
 	list := lockfile.NewList(content, name)
+	requires := root.Get("requires-python")
+	list.Python(requires.Text(), requires.Line(), environment)
 	g.walk()
 	for _, p := range g.packages {
 		if err := p.list(list); err != nil {
@@ -235,7 +237,7 @@ func (g *graph) connect(n *node, link func([]*stricttoml.Value) ([]edge, error))
 		return err
 	}
 	if n.project {
-		g.root("", n.edges[""], "")
+		g.root("", n.edges[""], n.name)
 	}
 	for _, table := range []string{"optional-dependencies", "dev-dependencies"} {
 		groups := n.value.Get(table)
@@ -266,12 +268,15 @@ func (g *graph) root(group string, edges []edge, project string) {
 	g.roots[group] = append(g.roots[group], root{edges, asked})
 }
 
-// conflictNames are how uv writes, in markers, that an extra or a group of a
-// project was asked for where some of them exclude each other.
+// conflictNames are how uv writes, in markers, that a project and an extra or a
+// group of it were asked for where some of them exclude each other.
 func conflictNames(project, group string) []string {
 	project, group = pydist.Normalise(project), pydist.Normalise(group)
-	tail := "-" + strconv.Itoa(len(project)) + "-" + project + "-" + group
-	return []string{"extra" + tail, "group" + tail, group}
+	tail := "-" + strconv.Itoa(len(project)) + "-" + project
+	if group == "" {
+		return []string{"project" + tail}
+	}
+	return []string{"project" + tail, "extra" + tail + "-" + group, "group" + tail + "-" + group, group}
 }
 
 func (g *graph) edge(v *stricttoml.Value) edge {

@@ -33,7 +33,7 @@ dependencies = [
     { name = "lib-one" },
     { name = "fastapi", extra = ["all"] },
     { name = "numpy", version = "1.26.4", source = { registry = "https://pypi.org/simple" }, marker = "python_full_version < '3.12'" },
-    { name = "numpy", version = "2.1.0", source = { registry = "https://pypi.org/simple" }, marker = "python_full_version >= '3.12'" },
+    { name = "numpy", version = "2.1.0", source = { registry = "https://pypi.org/simple" }, marker = "python_full_version >= '3.12' and extra == 'project-3-app'" },
 ]
 
 [package.optional-dependencies]
@@ -195,7 +195,7 @@ func TestParse(t *testing.T) {
 		"torch==2.1.0+cu118:83 [gpu] -> sniffio@1.3.1", "tf==2:105 [cpu]", "pytest==8.0:115 [dev test]", "orphan==1:134", "direct==1.5:139",
 		"? repo @ git+https://****@example.com/repo?rev=1#abc:124 it comes from version control, and no index knows that version",
 		"? near @ ../near:129 a local directory has no fixed version",
-		"- numpy:78 python_full_version >= '3.12'", "- triton:92 sys_platform == 'win32'", "- tridep:100 only packages that are left out need it",
+		"- numpy:78 python_full_version >= '3.12' and extra == 'project-3-app'", "- triton:92 sys_platform == 'win32'", "- tridep:100 only packages that are left out need it",
 		"- never:110 extra == 'extra-3-app-gpu'",
 		"! 83 torch from the index https://download.pytorch.org/whl/cu118: matched by name against the advisories for PyPI",
 	}
@@ -213,6 +213,17 @@ func TestParse(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"2.1.0"}, numpy); diff != "" {
 		t.Errorf("for Python 3.12: %s", diff)
+	}
+}
+
+// A file for another Python is read, and the report says so.
+func TestPython(t *testing.T) {
+	result := parse(t, "version = 1\nrequires-python = \">=3.12\"\n", "3.11")
+	if diff := cmp.Diff([]string{"! 2 the file is for Python >=3.12, and was read for CPython 3.11 on linux, x86_64"}, lockfiletest.Describe(result)); diff != "" {
+		t.Error(diff)
+	}
+	if result := parse(t, "version = 1\nrequires-python = \">=3.12\"\n", "3.12"); result.Notes != nil {
+		t.Errorf("notes are %+v", result.Notes)
 	}
 }
 
