@@ -29,6 +29,9 @@ const (
 	// Lockfile is the largest requirements file, lockfile or project file, in
 	// bytes.
 	Lockfile = 16 << 20
+	// Marker is the longest environment marker, in bytes; uv writes some of
+	// many kilobytes.
+	Marker = 256 << 10
 	// PackageMetadata is the largest METADATA, RECORD, os-release or label
 	// file, in bytes.
 	PackageMetadata = 16 << 20
@@ -88,6 +91,9 @@ const (
 	// values it may hold.
 	TOMLDepth  = 128
 	TOMLValues = 1_000_000
+	// ConstraintChecks is how often the requirements of one file and those
+	// that it includes may be held against a constraint (-c).
+	ConstraintChecks = 1_000_000
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for

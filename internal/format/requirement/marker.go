@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
@@ -228,6 +229,9 @@ type markerParser struct {
 }
 
 func parseMarker(text string, locked bool) (marker, error) {
+	if len(text) > limit.Marker {
+		return nil, &limit.Error{What: "it", Bound: limit.Marker, Unit: "bytes"}
+	}
 	p := &markerParser{rest: text, locked: locked}
 	m, err := p.or()
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -106,8 +105,9 @@ func (q *parsed) setHashes(flags []flag) error {
 		}
 		q.hashes = append(q.hashes, digest)
 	}
+	q.hashes = once(q.hashes)
 	if m := fragmentHash.FindStringSubmatch(q.url); m != nil {
-		if digest, err := subject.Parse(strings.ToLower(m[1] + ":" + m[2])); err == nil && !slices.Contains(q.hashes, digest) {
+		if digest, err := subject.Parse(strings.ToLower(m[1] + ":" + m[2])); err == nil {
 			q.hashes = append(q.hashes, digest)
 		}
 	}

@@ -119,7 +119,9 @@ func Read(fsys fs.FS, name string, environment Environment) (Result, error) {
 	if err := r.file(path.Clean(name), false, ""); err != nil {
 		return Result{}, err
 	}
-	r.resolve()
+	if err := r.resolve(); err != nil {
+		return Result{}, err
+	}
 	return r.result, nil
 }
 
@@ -146,7 +148,9 @@ func Resolve(fsys fs.FS, lines []Line, environment Environment) (Result, error) 
 			return Result{}, err
 		}
 	}
-	r.resolve()
+	if err := r.resolve(); err != nil {
+		return Result{}, err
+	}
 	return r.result, nil
 }
 
@@ -164,7 +168,9 @@ type reader struct {
 	files       int
 	wanted      []wanted
 	constraints map[string][]wanted
-	result      Result
+	// checks counts how often a requirement was held against a constraint.
+	checks int
+	result Result
 }
 
 // file reads one file. from says where it was included, for errors.
@@ -291,9 +297,12 @@ func eggName(text string) string {
 }
 
 // resolve turns what is wanted, under its constraints, into components.
-func (r *reader) resolve() {
+func (r *reader) resolve() error {
 	index := map[string]int{} // name and version to the component's place
 	for _, w := range r.wanted {
+		if r.checks += len(r.constraints[w.requirement.name]); r.checks > limit.ConstraintChecks {
+			return &limit.Error{What: w.location.Path + " with its constraints", Bound: limit.ConstraintChecks, Unit: "requirements held against constraints"}
+		}
 		version, locations, reason := r.pin(w)
 		q := w.requirement
 		if len(q.extras) > 0 {
@@ -307,16 +316,7 @@ func (r *reader) resolve() {
 		key := q.name + "==" + version
 		if at, twice := index[key]; twice {
 			c := &r.result.Components[at]
-			for _, location := range locations {
-				if !slices.Contains(c.Locations, location) {
-					c.Locations = append(c.Locations, location)
-				}
-			}
-			for _, hash := range q.hashes {
-				if !slices.Contains(c.Hashes, hash) {
-					c.Hashes = append(c.Hashes, hash)
-				}
-			}
+			c.Locations, c.Hashes = append(c.Locations, locations...), append(c.Hashes, q.hashes...)
 			continue
 		}
 		index[key] = len(r.result.Components)
@@ -325,6 +325,24 @@ func (r *reader) resolve() {
 			Dependency: component.Declared, Hashes: slices.Clone(q.hashes), Locations: locations,
 		})
 	}
+	for at := range r.result.Components {
+		c := &r.result.Components[at]
+		c.Locations, c.Hashes = once(c.Locations), once(c.Hashes)
+	}
+	return nil
+}
+
+// once keeps the first of equal things.
+func once[T comparable](list []T) []T {
+	if len(list) < 2 {
+		return list
+	}
+	seen := make(map[T]bool, len(list))
+	return slices.DeleteFunc(list, func(item T) bool {
+		twice := seen[item]
+		seen[item] = true
+		return twice
+	})
 }
 
 // pin finds the one version of a requirement, or the reason why there is none.

@@ -1,6 +1,7 @@
 package requirement_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func TestRead(t *testing.T) {
 		"pins":               {"numpy==1.26.4\nPandas === 2.1.4 # why\n", []string{"numpy==1.26.4 requirements.txt:1", "pandas==2.1.4 requirements.txt:2"}},
 		"names are one":      {"Ruamel_Yaml.clib==0.2\n", []string{"ruamel-yaml-clib==0.2 requirements.txt:1"}},
 		"versions normalise": {"torch==1.13.0+CPU\nx==v1.0-1\n", []string{"torch==1.13.0+cpu requirements.txt:1", "x==1.0.post1 requirements.txt:2"}},
-		"hash, continued":    {"six==1.16.0 \\\n    --hash=sha256:" + hash + " \\\n    --hash sha256:" + strings.ToUpper(hash) + "\n", []string{"six==1.16.0 requirements.txt:1 sha256:e3b0c44298fc sha256:e3b0c44298fc"}},
+		"hash, continued":    {"six==1.16.0 \\\n    --hash=sha256:" + hash + " \\\n    --hash sha256:" + strings.ToUpper(hash) + "\n", []string{"six==1.16.0 requirements.txt:1 sha256:e3b0c44298fc"}},
 		"range":              {"a>=2.0\nb~=1.24\nc==1.*\nd<2,>=1\ne\n", []string{"? a requirements.txt:1 a range names no single version; pin it with ==", "? b requirements.txt:2 a range names no single version; pin it with ==", "? c requirements.txt:3 a range names no single version; pin it with ==", "? d requirements.txt:4 a range names no single version; pin it with ==", "? e requirements.txt:5 no version is given"}},
 		"extras":             {"celery[redis, pytest]==4.4.7\n", []string{"celery==4.4.7 requirements.txt:1", "? celery requirements.txt:1 what the extras [redis,pytest] bring along is not written here"}},
 		"markers":            {"pywin32==306; sys_platform == \"win32\"\nuvloop==0.19.0 ; sys_platform != 'win32' and (python_version >= \"3.8\" or os_name == 'nt')\nx==1; python_version < '3.9'\ny==1;'linux' in sys_platform\nz==1; extra == 'dev'\n", []string{"uvloop==0.19.0 requirements.txt:2", "y==1 requirements.txt:4", "- pywin32:1 sys_platform == \"win32\"", "- x:3 python_version < '3.9'", "- z:5 extra == 'dev'"}},
@@ -180,6 +181,41 @@ func TestErrors(t *testing.T) {
 	files["requirements.txt"] = "-r r0.txt\n"
 	if _, err := read(t, files); err == nil || !strings.Contains(err.Error(), "larger than the bound of 256 files") {
 		t.Errorf("a long chain of includes: %v", err)
+	}
+}
+
+// Files that are large on purpose end within their bounds, and in a time that
+// grows with their size.
+func TestHostile(t *testing.T) {
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format+"\n", i)
+		}
+		return b.String()
+	}
+	result, err := read(t, map[string]string{"requirements.txt": strings.Repeat("x==1\n", 300_000)})
+	if err != nil || len(result.Components) != 1 || len(result.Components[0].Locations) != 300_000 {
+		t.Errorf("one pin many times: %d, %v", len(result.Components), err)
+	}
+	result, err = read(t, map[string]string{"requirements.txt": "x==1" + strings.Repeat(" --hash=sha256:"+hash, 50_000)})
+	if err != nil || len(result.Components) != 1 || len(result.Components[0].Hashes) != 1 {
+		t.Errorf("one hash many times: %v", err)
+	}
+	var over *limit.Error
+	_, err = read(t, map[string]string{"requirements.txt": "-c c.txt\n" + strings.Repeat("x\n", 1001), "c.txt": many("x<%d", limit.ConstraintChecks/1000)})
+	if !errors.As(err, &over) || over.Bound != limit.ConstraintChecks {
+		t.Errorf("many constraints: %v", err)
+	}
+	if _, err = read(t, map[string]string{"requirements.txt": "-c c.txt\n" + strings.Repeat("x\n", 999), "c.txt": many("x<%d", limit.ConstraintChecks/1000)}); err != nil {
+		t.Errorf("as many constraints as may be: %v", err)
+	}
+	marker := "os_name == 'posix'" + strings.Repeat(" and os_name == 'posix'", limit.Marker/23)
+	if _, err := requirement.Holds(marker, requirement.DefaultEnvironment()); !errors.As(err, &over) || over.Bound != limit.Marker {
+		t.Errorf("a long marker: %.100v", err)
+	}
+	if holds, err := requirement.Holds(marker[:limit.Marker/2/23*23-5], requirement.DefaultEnvironment()); err != nil || !holds {
+		t.Errorf("half of it: %v, %.100v", holds, err)
 	}
 }
 

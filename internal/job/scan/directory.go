@@ -124,6 +124,8 @@ type walk struct {
 	at map[identity]int
 	// once are the unresolved records in the inventory.
 	once map[component.Unresolved]bool
+	// sources are the files in the inventory.
+	sources map[component.Source]bool
 	// What follows is put together once all files are read: requirements
 	// files by path, lockfiles, project files by path.
 	entries  []string
@@ -140,7 +142,7 @@ type identity struct {
 }
 
 func newWalk(fsys fs.FS, environment requirement.Environment) *walk {
-	return &walk{fsys: fsys, environment: defaulted(environment), at: map[identity]int{}, once: map[component.Unresolved]bool{}, projects: map[string]pyproject.Result{}}
+	return &walk{fsys: fsys, environment: defaulted(environment), at: map[identity]int{}, once: map[component.Unresolved]bool{}, sources: map[component.Source]bool{}, projects: map[string]pyproject.Result{}}
 }
 
 // DirectoryInventory lists what Directory would test. Only .git and .assay are
@@ -381,16 +383,29 @@ func (w *walk) add(components []component.Component, unresolved []component.Unre
 	for _, u := range unresolved {
 		w.unresolved(u)
 	}
-	w.inventory.Sources = union(w.inventory.Sources, sources)
+	for _, source := range sources {
+		if !w.sources[source] {
+			w.sources[source] = true
+			w.inventory.Sources = append(w.inventory.Sources, source)
+		}
+	}
 }
 
 // union appends what is not there yet; the first list is not changed.
 func union[T comparable](list, more []T) []T {
-	var fresh []T
+	if len(more) == 0 {
+		return list
+	}
+	seen := make(map[T]bool, len(list)+len(more))
+	for _, item := range list {
+		seen[item] = true
+	}
+	list = slices.Clip(list)
 	for _, item := range more {
-		if !slices.Contains(list, item) && !slices.Contains(fresh, item) {
-			fresh = append(fresh, item)
+		if !seen[item] {
+			seen[item] = true
+			list = append(list, item)
 		}
 	}
-	return append(slices.Clip(list), fresh...)
+	return list
 }
