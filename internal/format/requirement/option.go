@@ -67,11 +67,11 @@ func splitFlags(line string) (body string, flags []flag, err error) {
 func option(word string) (name, value string, has bool, err error) {
 	if long, found := strings.CutPrefix(word, "--"); found {
 		long, value, has = strings.Cut(long, "=")
+		if name := "--" + long; slices.Contains(valued, name) || slices.Contains(bare, name) {
+			return name, value, has, nil
+		}
 		var match []string
 		for _, known := range slices.Concat(valued, bare) {
-			if known == "--"+long {
-				return known, value, has, nil
-			}
 			if long != "" && strings.HasPrefix(known, "--"+long) {
 				match = append(match, known)
 			}

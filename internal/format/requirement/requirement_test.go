@@ -194,8 +194,8 @@ func TestHostile(t *testing.T) {
 		}
 		return b.String()
 	}
-	result, err := read(t, map[string]string{"requirements.txt": strings.Repeat("x==1\n", 300_000)})
-	if err != nil || len(result.Components) != 1 || len(result.Components[0].Locations) != 300_000 {
+	result, err := read(t, map[string]string{"requirements.txt": strings.Repeat("x==1\n", 100_000)})
+	if err != nil || len(result.Components) != 1 || len(result.Components[0].Locations) != 100_000 {
 		t.Errorf("one pin many times: %d, %v", len(result.Components), err)
 	}
 	result, err = read(t, map[string]string{"requirements.txt": "x==1" + strings.Repeat(" --hash=sha256:"+hash, 50_000)})
