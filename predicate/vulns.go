@@ -196,6 +196,7 @@ const (
 	annotationLine       = "line"
 	annotationPackages   = "packages"
 	annotationUnresolved = "unresolved"
+	annotationSuppressed = "suppressed"
 )
 
 // Annotation is v as an entry of VulnsResult.Annotations.
@@ -226,6 +227,30 @@ func ScanAnnotation(packages int, unresolved []UnresolvedPackage) map[string]any
 		annotation[annotationUnresolved] = unresolved
 	}
 	return annotation
+}
+
+// SuppressedVulnerability is a finding that somebody took out of what counts.
+// It is written for readers; ReadVulnerabilities does not give it back.
+type SuppressedVulnerability struct {
+	ID        string `json:"id"`
+	Package   string `json:"package"`
+	PURL      string `json:"purl,omitempty"`
+	Installed string `json:"installedVersion"`
+	Severity  string `json:"severity"`
+	// Status is VEX's ("not_affected", "fixed") or "ignored".
+	Status        string `json:"status"`
+	Justification string `json:"justification,omitempty"`
+	Statement     string `json:"statement,omitempty"`
+	// By names who said so; Source is the document, Until when it ends.
+	By     string    `json:"by,omitempty"`
+	Source string    `json:"source,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// SuppressionAnnotation lists, in VulnsMetadata.Annotations, the findings that
+// do not count.
+func SuppressionAnnotation(list []SuppressedVulnerability) map[string]any {
+	return map[string]any{annotationSuppressed: list}
 }
 
 // vulnsEntry is a result with our annotations, and with the fields that v0.1's

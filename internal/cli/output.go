@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -75,6 +77,33 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 // say prints a line of progress for people, on standard error.
 func (h *Host) say(format string, arguments ...any) {
 	fmt.Fprintln(h.Err, clean(fmt.Sprintf(format, arguments...)))
+}
+
+// busy tells a person at a terminal what takes more than a second. The caller
+// calls done before it prints; more than once does no harm.
+func (h *Host) busy(text string) (done func()) {
+	if !h.ErrTerminal {
+		return func() {}
+	}
+	var lock sync.Mutex
+	ended, shown := false, false
+	timer := time.AfterFunc(time.Second, func() {
+		lock.Lock()
+		defer lock.Unlock()
+		if !ended {
+			shown = true
+			fmt.Fprintf(h.Err, "%s …", clean(text))
+		}
+	})
+	return func() {
+		timer.Stop()
+		lock.Lock()
+		defer lock.Unlock()
+		if shown && !ended {
+			fmt.Fprint(h.Err, "\r\x1b[K")
+		}
+		ended = true
+	}
 }
 
 // warn prints a warning.

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
@@ -440,9 +441,11 @@ func (h *Host) printJourney(ctx context.Context, w *workload, result journey.Res
 		if err := h.findingTable(h.Out, result.Over); err != nil {
 			return err
 		}
-		if err := h.upgrades(ctx, h.Out, result.Over, advisories); err != nil {
+		upgrades, err := advisory.Upgrades(ctx, result.Over, advisories)
+		if err != nil {
 			return err
 		}
+		heal(h.Out, finding.Report{Findings: result.Over, Upgrades: upgrades})
 		return nil
 	}
 	if v := result.Verdict; v != nil && !v.Decision.Admits() {

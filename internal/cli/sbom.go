@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/component"
-	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/spdx"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 )
@@ -21,21 +22,23 @@ func newSBOM(host *Host) *cobra.Command {
 	var format, output, platform, python string
 	command := &cobra.Command{
 		Use: "sbom TARGET", Short: "List what is in it, as CycloneDX or SPDX",
-		Long: `SBOM lists the packages of a target as CycloneDX 1.6 or SPDX 2.3 JSON. The target
-is ` + targetHelp + `.
+		Long: `SBOM lists the packages of a target as CycloneDX 1.6 or 1.7 or SPDX 2.3 JSON, with
+what needs what where that is known, where each was found, and what could not be
+put down to one version. The target is ` + targetHelp + `.
+An SBOM as the target is written again in the format that is asked for.
 
 The same input gives the same bytes: the document's time is SOURCE_DATE_EPOCH, or
-else when the image says that it was made, or else 1970-01-01.`,
-		Example: "  assay sbom registry.example.com/app:1.0 --output sbom.cdx.json\n  assay sbom . -o spdx",
+else when the image or the document says that it was made, or else 1970-01-01.`,
+		Example: "  assay sbom registry.example.com/app:1.0 --output sbom.cdx.json\n  assay sbom . -o spdx\n  syft -o cyclonedx-json app:1.0 | assay sbom sbom:- -o spdx",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("-o", format, "cyclonedx", "spdx", "cyclonedx-json", "spdx-json"); err != nil {
+			if err := oneOf("-o", format, sbomFormats...); err != nil {
 				return err
 			}
 			return runSBOM(cmd.Context(), host, args[0], format, output, platform, python)
 		},
 	}
-	formatFlag(command, &format, "cyclonedx", "cyclonedx", "spdx")
+	formatFlag(command, &format, "cyclonedx", sbomFormats...)
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
 	command.Flags().StringVar(&platform, "platform", "", platformHelp)
 	command.Flags().StringVar(&python, "python-version", "", pythonHelp)
@@ -56,48 +59,51 @@ func runSBOM(ctx context.Context, host *Host, name, format, output, platform, py
 	if err != nil {
 		return err
 	}
-	inventory, created, err := inventoryOf(ctx, target, environment)
+	document, err := documentOf(ctx, target, environment)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", name, err)
 	}
-	if len(inventory.Components)+len(inventory.Unresolved) == 0 {
+	if len(document.Inventory.Components)+len(document.Inventory.Unresolved) == 0 {
 		host.warn("%s: no package was found; the SBOM is empty", name)
 	}
 	if !epoch.IsZero() {
-		created = epoch
+		document.Created = epoch
 	}
-	return host.write(output, func(w io.Writer) error {
-		return encodeSBOM(w, format, sbomDocument{name: name, digest: target.digest, target: target, inventory: inventory, created: created})
-	})
+	document.ToolVersion = versionString()
+	return host.write(output, func(w io.Writer) error { return encodeSBOM(w, format, document) })
 }
 
-// sbomDocument is what both formats are written from.
-type sbomDocument struct {
-	name      string
-	digest    subject.Digest
-	target    target
-	inventory component.Inventory
-	created   time.Time
-}
+// sbomFormats are the words for -o; those of syft's users are among them.
+var sbomFormats = []string{"cyclonedx", "cyclonedx@1.6", "cyclonedx@1.7", "spdx", "cyclonedx-json", "cyclonedx-json@1.6", "cyclonedx-json@1.7", "spdx-json", "spdx-json@2.3"}
 
-func encodeSBOM(w io.Writer, format string, d sbomDocument) error {
-	if format == "spdx" || format == "spdx-json" {
-		return spdx.Encode(w, spdx.Document{Name: d.name, Digest: d.digest, Kind: d.target.kind, Inventory: d.inventory, Created: d.created, ToolVersion: versionString()})
+func encodeSBOM(w io.Writer, format string, document sbom.Document) error {
+	base, version, _ := strings.Cut(format, "@")
+	if strings.HasPrefix(base, "spdx") {
+		return spdx.Encode(w, document)
 	}
-	return cyclonedx.Encode(w, cyclonedx.Document{Name: d.name, Digest: d.digest, Kind: d.target.kind, Inventory: d.inventory, Created: d.created, ToolVersion: versionString()})
+	return cyclonedx.Encode(w, document, cyclonedx.Version(version))
 }
 
-func inventoryOf(ctx context.Context, t target, environment requirement.Environment) (component.Inventory, time.Time, error) {
+// documentOf lists what is in a target.
+func documentOf(ctx context.Context, t target, environment requirement.Environment) (sbom.Document, error) {
+	document := sbom.Document{Name: t.name, Digest: t.digest, Kind: t.kind}
+	var err error
 	switch {
+	case t.document != nil:
+		document = *t.document
+		if document.Name == "" {
+			document.Name = t.name
+		}
 	case t.image != nil:
-		inventory, description, err := scan.ImageInventory(ctx, t.image, environment)
-		return inventory, description.Created, err
+		document.Image = &finding.Image{}
+		document.Inventory, *document.Image, err = scan.ImageInventory(ctx, t.image, environment)
+		document.Created = document.Image.Created
 	case t.file != "":
-		inventory, err := scan.FileInventory(t.files, t.file, environment)
-		return inventory, time.Time{}, err
+		document.Inventory, err = scan.FileInventory(t.files, t.file, environment)
+	default:
+		document.Inventory, err = scan.DirectoryInventory(ctx, t.files, environment)
 	}
-	inventory, err := scan.DirectoryInventory(ctx, t.files, environment)
-	return inventory, time.Time{}, err
+	return document, err
 }
 
 // epoch is SOURCE_DATE_EPOCH (reproducible-builds.org), zero where it is not set.

@@ -118,6 +118,7 @@ func (h *Host) printStored(format, verb string, image attest.Image, stored []att
 
 func newAttest(host *Host) *cobra.Command {
 	flags := signFlags{}
+	refresh := refreshFlags{}
 	var predicateType, predicateFile string
 	command := &cobra.Command{
 		Use: "attest IMAGE", Short: "Sign a statement about an image",
@@ -127,12 +128,24 @@ holds the predicate alone; a whole statement is refused, because no policy would
 find its fields.
 
 Types: slsaprovenance1 (provenance), slsaprovenance (v0.2, as in cosign), vuln,
-vulns (in-toto v0.2), cyclonedx, spdx, test-result, openvex, link, custom, or a URI.`,
-		Example: "  assay attest --key assay.key --type cyclonedx --predicate sbom.cdx.json registry.example.com/app@sha256:…",
+vulns (in-toto v0.2), cyclonedx, spdx, test-result, openvex, link, custom, or a URI.
+
+With --refresh, what is signed is a new scan: the packages are those of the SBOMs
+that the same key (or --sbom-key) signed about the image, the advisories those of
+--db, and both vulnerability types are written. No layer is pulled.`,
+		Example: "  assay attest --key assay.key --type cyclonedx --predicate sbom.cdx.json registry.example.com/app@sha256:…\n  assay attest --key assay.key --refresh registry.example.com/app:1.0",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if refresh.on {
+				if predicateType != "" || predicateFile != "" {
+					return usage("--refresh makes the predicates itself; --type and --predicate do not go with it")
+				}
+				return runRefresh(cmd.Context(), host, args[0], flags, refresh)
+			}
 			uri, ok := predicate.TypeOf(predicateType)
 			switch {
+			case refresh.db != "" || refresh.sbomKey != "":
+				return usage("--db and --sbom-key are for --refresh")
 			case predicateType == "":
 				return usage("--type is missing").withHint("`assay attest --help` lists the types")
 			case !ok:
@@ -161,6 +174,9 @@ vulns (in-toto v0.2), cyclonedx, spdx, test-result, openvex, link, custom, or a 
 		},
 	}
 	flags.add(command)
+	command.Flags().BoolVar(&refresh.on, "refresh", false, "scan again from the signed SBOM, and sign the result")
+	command.Flags().StringVar(&refresh.db, "db", "", "advisory database for --refresh: a directory, or \"sample\" (default: the user's cache)")
+	command.Flags().StringVar(&refresh.sbomKey, "sbom-key", "", "public key file of who signed the SBOM for --refresh (default: --key's own)")
 	command.Flags().StringVar(&predicateType, "type", "", "predicate type")
 	command.Flags().StringVar(&predicateFile, "predicate", "", "file that holds the predicate")
 	return command

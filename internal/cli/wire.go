@@ -22,6 +22,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
 	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/gate"
 	"github.com/seed-161fc314/assay/internal/job/scan"
@@ -181,12 +182,17 @@ type target struct {
 	files fs.FS
 	file  string
 	close func() error
+	// document is set for an SBOM: what it lists, and content its digest.
+	document *sbom.Document
+	content  subject.Digest
 	// image and digest are set for images.
 	image  v1.Image
 	digest subject.Digest
 }
 
-const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout) or docker-archive:FILE"
+const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout),\n" +
+	"docker-archive:FILE, or an SBOM: CycloneDX or SPDX in JSON, told by its content (sbom:-\n" +
+	"reads standard input)"
 
 // open finds out what a target is and opens it.
 func (h *Host) open(ctx context.Context, name, platform string) (target, error) {
@@ -202,6 +208,9 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		local, err := oci.OpenArchive(h.path(file))
 		return pick(name, local, platform, err)
 	}
+	if file, found := strings.CutPrefix(name, "sbom:"); found {
+		return h.openDocument(name, file)
+	}
 	path := h.path(name)
 	info, err := os.Stat(path)
 	switch {
@@ -214,11 +223,16 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		local, err := oci.OpenArchive(path)
 		return pick(name, local, platform, err)
 	case err == nil:
+		if listed, err := isDocument(path, info); err != nil {
+			return target{}, err
+		} else if listed {
+			return h.openDocument(name, name)
+		}
 		return openFiles(name, filepath.Dir(path), filepath.Base(path))
 	case !errors.Is(err, fs.ErrNotExist):
 		return target{}, err
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || scan.Reads(filepath.ToSlash(name)) {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json") || scan.Reads(filepath.ToSlash(name)) {
 		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
 	}
 	client := h.registries()

@@ -1,11 +1,15 @@
 // Package finding holds what is wrong with a component, and the report of one
 // scan.
 //
-// Entry points are [Finding], [Severity] and [Report]. A severity always says
-// who gave it; UNKNOWN is a class of its own and never reads as "low".
+// Entry points are [Finding], [Severity] and [Report]; [Urgency] orders findings
+// by what to do first, and [Threshold] says which are too much. A severity
+// always says who gave it; UNKNOWN is a class of its own and never reads as
+// "low".
 package finding
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -116,6 +120,13 @@ type Finding struct {
 	Modified  time.Time `json:"modified,omitzero"`
 }
 
+// Headline is one line about the finding for people: its title, or else the
+// first line of the details; "" where there is neither.
+func (f Finding) Headline() string {
+	line, _, _ := strings.Cut(strings.TrimSpace(cmp.Or(f.Title, f.Details)), "\n")
+	return strings.TrimSpace(line)
+}
+
 // Threat is what is known of attacks on a vulnerability. The zero value says
 // that nothing is known, and not that there are none.
 type Threat struct {
@@ -197,16 +208,32 @@ type Report struct {
 	Digest subject.Digest `json:"digest,omitzero"`
 	// Image is set for images only.
 	Image *Image `json:"image,omitempty"`
+	// SBOMs are the documents that the inventory was read from; none where the
+	// target itself was read.
+	SBOMs []SBOM `json:"sboms,omitempty"`
 	// Inventory is what was found, Findings what is wrong with it: sorted
 	// worst first, then by package and id.
 	Inventory component.Inventory `json:"inventory"`
 	Findings  []Finding           `json:"findings"`
 	// Suppressed are the findings that do not count, in the same order.
 	Suppressed []Suppressed `json:"suppressed,omitempty"`
-	Database   Database     `json:"database"`
+	// Upgrades are the versions that heal the components of Findings, in the
+	// order of Findings, one for each component; what no version heals has none.
+	Upgrades []Upgrade `json:"upgrades,omitempty"`
+	Database Database  `json:"database"`
 	// Started and Finished are the scan's own clock, UTC.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
+}
+
+// Upgrade is the upgrade of a finding's component, nil where there is none.
+func (r *Report) Upgrade(c component.Component) *Upgrade {
+	for i, u := range r.Upgrades {
+		if u.Component.PURL == c.PURL && u.Component.Name == c.Name && u.Component.Version == c.Version && u.Component.Dependency == c.Dependency {
+			return &r.Upgrades[i]
+		}
+	}
+	return nil
 }
 
 // TargetKind is how a target was read.
@@ -216,7 +243,47 @@ type TargetKind string
 const (
 	Filesystem TargetKind = "filesystem"
 	Container  TargetKind = "container_image"
+	// CycloneDX and SPDX are documents that list what is in something else.
+	CycloneDX TargetKind = "cyclonedx"
+	SPDX      TargetKind = "spdx"
 )
+
+// SBOM is a document that packages were read from, in place of the target
+// itself.
+type SBOM struct {
+	// Format is "CycloneDX 1.6", "SPDX 2.3" and the like, Tool what made it
+	// ("syft 1.51.0"), Created when it says so; each may be empty.
+	Format  string    `json:"format"`
+	Tool    string    `json:"tool,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+	// Digest is that of the document, or of the evidence that holds it.
+	Digest subject.Digest `json:"digest"`
+	// Source says where it was found: a file, "referrer sha256:…".
+	Source string `json:"source"`
+	// Signer and KeyID say whose signature on it was verified. They are empty
+	// for a file, which is nobody's word.
+	Signer string `json:"signer,omitempty"`
+	KeyID  string `json:"keyID,omitempty"`
+}
+
+// String is one sentence for people.
+func (s SBOM) String() string {
+	text := s.Format
+	if s.Tool != "" {
+		text += " by " + s.Tool
+	}
+	if !s.Created.IsZero() {
+		text += ", dated " + s.Created.UTC().Format(time.RFC3339)
+	}
+	text += ", " + s.Source
+	if s.Source != s.Digest.String() {
+		text += " (" + s.Digest.Short() + ")"
+	}
+	if s.Signer == "" {
+		return text + ", signed by nobody"
+	}
+	return text + ", signed by " + s.Signer + " (" + s.KeyID + ")"
+}
 
 // Image is what a scan knows of an image besides its packages.
 type Image struct {
@@ -234,4 +301,8 @@ type Image struct {
 	Created time.Time `json:"created,omitzero"`
 	// Labels are the configuration's labels.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Layers are what the manifest says of the layers, base layer first; nil
+	// where it was not looked at. Config is the configuration, as it is stored.
+	Layers []Layer         `json:"layers,omitempty"`
+	Config json.RawMessage `json:"config,omitempty"`
 }

@@ -2,8 +2,10 @@ package finding_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
 func TestLevel(t *testing.T) {
@@ -33,6 +35,14 @@ func TestLevel(t *testing.T) {
 	}
 }
 
+func TestHeadline(t *testing.T) {
+	for want, f := range map[string]finding.Finding{"title": {Title: " title\nmore", Details: "x"}, "first": {Details: "\nfirst \r\nsecond"}, "": {}} {
+		if got := f.Headline(); got != want {
+			t.Errorf("%+v gives %q, want %q", f, got, want)
+		}
+	}
+}
+
 // The bounds of CVSS v3.1, section 5, at and beside each.
 func TestLevelOf(t *testing.T) {
 	for score, want := range map[float64]finding.Level{
@@ -41,6 +51,19 @@ func TestLevelOf(t *testing.T) {
 	} {
 		if got := finding.LevelOf(score); got != want {
 			t.Errorf("LevelOf(%v) = %v, want %v", score, got, want)
+		}
+	}
+}
+
+func TestSBOMString(t *testing.T) {
+	digest := subject.Of([]byte("a"))
+	for want, sbom := range map[string]finding.SBOM{
+		"SPDX 2.3, bom.json (sha256:ca978112ca1b), signed by nobody": {Format: "SPDX 2.3", Digest: digest, Source: "bom.json"},
+		"CycloneDX 1.6 by syft 1, dated 2026-01-02T03:04:05Z, referrer (sha256:ca978112ca1b), signed by ci (sha256:k)": {Format: "CycloneDX 1.6", Tool: "syft 1",
+			Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Digest: digest, Source: "referrer", Signer: "ci", KeyID: "sha256:k"},
+	} {
+		if got := sbom.String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

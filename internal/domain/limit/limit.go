@@ -50,6 +50,8 @@ const (
 	// AdvisoryBlock is the largest inflated block of the local index: all
 	// advisories of one package, in bytes.
 	AdvisoryBlock = 64 << 20
+	// SBOM is the largest CycloneDX or SPDX document read, in bytes.
+	SBOM = 64 << 20
 	// Wheel is what one wheel may unpack to, in bytes.
 	Wheel = 8 << 30
 	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
@@ -101,6 +103,15 @@ const (
 	ArchiveEntries = 65_536
 	// ArchiveFiles is how many files an OSV archive or a wheel may hold.
 	ArchiveFiles = 4_000_000
+	// SBOMComponents is how many components an SBOM may list, nested ones and
+	// files included.
+	SBOMComponents = 500_000
+	// SBOMEdges is how many dependencies or relationships an SBOM may list.
+	SBOMEdges = 2_000_000
+	// SBOMDepth is how deeply components may nest in components.
+	SBOMDepth = 16
+	// PURL is the longest package URL, in bytes.
+	PURL = 4096
 	// Manifests is how many documents one Kubernetes manifest file may hold.
 	Manifests = 10_000
 	// JSONDepth is how deeply a statement or predicate may nest.

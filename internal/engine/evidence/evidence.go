@@ -40,6 +40,14 @@ func document(uri string, body any) (Document, error) {
 	return Document{Type: uri, Body: bytes.TrimSpace(buffer.Bytes())}, nil
 }
 
+// What says, in each of the vulnerability predicates, that the packages were
+// read from SBOMs and not from the image: an annotation of vulns v0.2 holds the
+// report's SBOMs, and an invocation parameter of cosign's names each.
+const (
+	annotationSBOMs = "sboms"
+	parameterSBOM   = "from-sbom="
+)
+
 // Vulnerabilities writes a report as both vulnerability predicates: in-toto's
 // v0.2 with one result for each finding, and cosign's with the report in
 // Trivy's format inside, which existing policies read. toolVersion is Assay's
@@ -55,6 +63,16 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 		unresolved = append(unresolved, predicate.UnresolvedPackage{Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
 	body.Metadata.Annotations = []map[string]any{predicate.ScanAnnotation(len(report.Inventory.Components), unresolved)}
+	if suppressed := suppressed(report); len(suppressed) > 0 {
+		body.Metadata.Annotations = append(body.Metadata.Annotations, predicate.SuppressionAnnotation(suppressed))
+	}
+	invocation := predicate.CosignInvocation{Parameters: []string{}, URI: report.Target}
+	if len(report.SBOMs) > 0 {
+		body.Metadata.Annotations = append(body.Metadata.Annotations, map[string]any{annotationSBOMs: report.SBOMs})
+		for _, s := range report.SBOMs {
+			invocation.Parameters = append(invocation.Parameters, parameterSBOM+s.String())
+		}
+	}
 	for _, f := range report.Findings {
 		body.Scanner.Result = append(body.Scanner.Result, result(f))
 	}
@@ -66,7 +84,7 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 		return Document{}, Document{}, err
 	}
 	cosign, err = document(predicate.TypeCosignVuln, predicate.CosignVuln{
-		Invocation: predicate.CosignInvocation{Parameters: []string{}, URI: report.Target},
+		Invocation: invocation,
 		Scanner:    predicate.CosignScanner{URI: ScannerURI, Version: toolVersion, DB: db, Result: inside},
 		Metadata:   predicate.CosignMetadata{ScanStartedOn: report.Started.UTC(), ScanFinishedOn: report.Finished.UTC()},
 	})
@@ -74,6 +92,16 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 		return Document{}, Document{}, err
 	}
 	return vulns, cosign, nil
+}
+
+func suppressed(report finding.Report) []predicate.SuppressedVulnerability {
+	var list []predicate.SuppressedVulnerability
+	for _, s := range report.Suppressed {
+		f := s.Finding
+		list = append(list, predicate.SuppressedVulnerability{ID: f.ID, Package: f.Component.Name, PURL: f.Component.PURL, Installed: f.Component.Version,
+			Severity: f.Severity.Level.String(), Status: s.Status, Justification: s.Justification, Statement: s.Statement, By: s.By, Source: s.Source.Path, Until: s.Until.UTC()})
+	}
+	return list
 }
 
 func result(f finding.Finding) predicate.VulnsResult {

@@ -34,8 +34,9 @@ func sample() finding.Report {
 				Ratings:  []finding.Severity{{Level: finding.High, Score: 8.1, Vector: "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:H/I:H/A:H", Source: "ghsa"}}},
 			{ID: "PYSEC-2022-1", Component: pillow},
 		},
-		Database: finding.Database{URI: "https://osv.dev", Version: "sha256:1", LastUpdate: started.AddDate(0, 0, -1)},
-		Started:  started, Finished: started.Add(time.Second)}
+		Suppressed: []finding.Suppressed{{Finding: finding.Finding{ID: "CVE-2020-9", Component: pillow}, Status: "ignored", Statement: "not reachable", Source: component.Location{Path: "ignore.yaml"}}},
+		Database:   finding.Database{URI: "https://osv.dev", Version: "sha256:1", LastUpdate: started.AddDate(0, 0, -1)},
+		Started:    started, Finished: started.Add(time.Second)}
 }
 
 func TestVulnerabilities(t *testing.T) {
@@ -65,6 +66,10 @@ func TestVulnerabilities(t *testing.T) {
 		}
 		if !strings.Contains(string(document.Body), `numpy<2`) {
 			t.Errorf("%s is escaped for HTML", document.Type)
+		}
+		// A suppressed finding is told, and does not count.
+		if !strings.Contains(string(document.Body), "CVE-2020-9") || !strings.Contains(string(document.Body), "not reachable") {
+			t.Errorf("%s hides what was suppressed", document.Type)
 		}
 	}
 	var outer struct {

@@ -62,7 +62,7 @@ type File struct {
 
 // Scan says what makes a scan of the source fail.
 type Scan struct {
-	// FailOn lists severities; empty means critical and high.
+	// FailOn is what finding.ParseThreshold reads; empty means high and above.
 	FailOn []string `json:"failOn,omitempty"`
 	// IgnoreUnfixed leaves out what no version heals.
 	IgnoreUnfixed bool `json:"ignoreUnfixed,omitempty"`
@@ -187,8 +187,8 @@ func (f *File) check() error {
 	add(f.Sign.Key != "", "sign.key: is missing: `assay key generate` makes one")
 	add(slices.Contains([]string{"", "both", "bundle", "legacy"}, f.Sign.Layout), "sign.layout: want both, bundle or legacy, found %q", f.Sign.Layout)
 	add(len(f.Policies) > 0, "policies: is empty: without a policy every image is denied")
-	for _, level := range f.Scan.FailOn {
-		_, err := finding.ParseLevel(level)
+	if len(f.Scan.FailOn) > 0 {
+		_, err := finding.ParseThreshold(f.Scan.FailOn)
 		add(err == nil, "scan.failOn: %v", err)
 	}
 	wrong = append(wrong, f.Build.check(), f.Promote.check())

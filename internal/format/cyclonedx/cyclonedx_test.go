@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,17 +20,19 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
+	"github.com/seed-161fc314/assay/internal/format/sbom/sbomtest"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-func sample() cyclonedx.Document {
+func sample() sbom.Document {
 	layer := subject.Of([]byte("layer"))
 	torch := component.Component{Ecosystem: "PyPI", Name: "torch", Version: "1.13.0+cpu", PURL: "pkg:pypi/torch@1.13.0%2Bcpu",
 		Dependency: component.Installed, Licenses: []string{"BSD-3-Clause", "see <LICENSE> & NOTICE"},
 		Locations: []component.Location{{Path: "usr/lib/torch.dist-info/METADATA", Layer: layer}}}
 	again := torch
 	again.Locations = []component.Location{{Path: "opt/torch.dist-info/METADATA"}}
-	return cyclonedx.Document{
+	return sbom.Document{
 		Name: "registry.example.com/ml/model", Digest: subject.Of([]byte("manifest")), Kind: finding.Container,
 		Created: time.Date(2026, 3, 1, 13, 0, 0, 0, time.FixedZone("", 3600)), ToolVersion: "1.2.3",
 		Inventory: component.Inventory{
@@ -47,31 +50,34 @@ func sample() cyclonedx.Document {
 	}
 }
 
-func encode(t *testing.T, document cyclonedx.Document) []byte {
+func encode(t *testing.T, document sbom.Document) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
-	if err := cyclonedx.Encode(&buffer, document); err != nil {
+	if err := cyclonedx.Encode(&buffer, document, cyclonedx.V16); err != nil {
 		t.Fatal(err)
 	}
 	return buffer.Bytes()
 }
 
-// schema is the official one, as the module of cyclonedx-go carries it.
-func schema(t *testing.T) *jsonschema.Schema {
+// schema is the official one, as the module of cyclonedx-go carries it; what
+// that lacks is in testdata.
+func schema(t *testing.T, version string) *jsonschema.Schema {
 	t.Helper()
 	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := filepath.Join(strings.TrimSpace(string(output)), "schema")
 	compiler := jsonschema.NewCompiler()
-	for url, pattern := range map[string]string{
-		"http://cyclonedx.org/schema/bom-1.6.schema.json":  "bom-1.6.schema.json",
-		"http://cyclonedx.org/schema/spdx.schema.json":     "spdx.schema.json",
-		"http://cyclonedx.org/schema/jsf-0.82.schema.json": "jsf-0.82.schema*.json",
+	for name, pattern := range map[string]string{
+		"bom-" + version + ".schema.json": filepath.Join(dir, "bom-"+version+".schema.json"),
+		"spdx.schema.json":                filepath.Join(dir, "spdx.schema.json"),
+		"jsf-0.82.schema.json":            filepath.Join(dir, "jsf-0.82.schema*.json"),
+		"cryptography-defs.schema.json":   filepath.Join("testdata", "cryptography-defs.schema.json"),
 	} {
-		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(output)), "schema", pattern))
+		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) != 1 {
-			t.Fatalf("%s: found %v, %v", pattern, files, err)
+			t.Fatalf("%s: found %v, %v", name, files, err)
 		}
 		file, err := os.Open(files[0])
 		if err != nil {
@@ -82,40 +88,53 @@ func schema(t *testing.T) *jsonschema.Schema {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := compiler.AddResource(url, document); err != nil {
+		if err := compiler.AddResource("http://cyclonedx.org/schema/"+name, document); err != nil {
 			t.Fatal(err)
 		}
 	}
-	compiled, err := compiler.Compile("http://cyclonedx.org/schema/bom-1.6.schema.json")
+	compiler.AssertFormat()
+	compiled, err := compiler.Compile("http://cyclonedx.org/schema/bom-" + version + ".schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return compiled
 }
 
+func validate(t *testing.T, schema *jsonschema.Schema, content []byte) error {
+	t.Helper()
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema.Validate(instance)
+}
+
 func TestSchema(t *testing.T) {
-	compiled := schema(t)
-	check := func(content []byte) error {
-		instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
+	for _, version := range []cyclonedx.Version{cyclonedx.V16, cyclonedx.V17} {
+		compiled := schema(t, string(version))
+		documents := map[string]sbom.Document{"full": sample(), "empty": {Name: "."}}
+		for seed := range uint64(30) {
+			documents[fmt.Sprintf("seed %d", seed)] = sbomtest.Document(seed)
 		}
-		return compiled.Validate(instance)
-	}
-	for name, document := range map[string]cyclonedx.Document{
-		"full":  sample(),
-		"empty": {Name: "."},
-	} {
-		if err := check(encode(t, document)); err != nil {
-			t.Errorf("%s: %v", name, err)
+		for name, document := range documents {
+			var buffer bytes.Buffer
+			if err := cyclonedx.Encode(&buffer, document, version); err != nil {
+				t.Fatal(err)
+			}
+			if err := validate(t, compiled, buffer.Bytes()); err != nil {
+				t.Errorf("%s, %s: %v", version, name, err)
+			}
+		}
+		if err := validate(t, compiled, fmt.Appendf(nil, `{"bomFormat":"CycloneDX","specVersion":%q,"components":[{"name":"no type"}]}`, version)); err == nil {
+			t.Error("the schema takes anything; the test proves nothing")
 		}
 	}
-	if err := check([]byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"no type"}]}`)); err == nil {
-		t.Error("the schema takes anything; the test proves nothing")
+	if err := cyclonedx.Encode(&bytes.Buffer{}, sample(), "1.5"); err == nil || !strings.Contains(err.Error(), "1.5 is not written") {
+		t.Errorf("got %v", err)
 	}
 }
 
-func TestRoundTrip(t *testing.T) {
+func TestPredicateReads(t *testing.T) {
 	content := encode(t, sample())
 	got, err := predicate.ReadComponents(predicate.TypeCycloneDX, content)
 	if err != nil {
@@ -151,9 +170,15 @@ func TestContent(t *testing.T) {
 			Properties []struct{ Name, Value string }
 		}
 		Components []struct {
-			Ref        string `json:"bom-ref"`
-			Hashes     []struct{ Alg, Content string }
-			Properties []struct{ Name, Value string }
+			Ref      string `json:"bom-ref"`
+			Hashes   []struct{ Alg, Content string }
+			Evidence struct {
+				Occurrences []struct {
+					Location          string
+					Line              int
+					AdditionalContext string
+				}
+			}
 		}
 	}
 	if err := json.Unmarshal(encode(t, sample()), &bom); err != nil {
@@ -165,7 +190,7 @@ func TestContent(t *testing.T) {
 	if c := bom.Metadata.Component; c.Type != "container" || c.Name != "registry.example.com/ml/model" || c.Version != sample().Digest.String() {
 		t.Errorf("described is %+v", c)
 	}
-	if p := bom.Metadata.Properties; len(p) != 1 || p[0].Name != "assay:unresolved" || p[0].Value != "requirements.txt:3 numpy>=1: a range" {
+	if p := bom.Metadata.Properties; len(p) != 1 || p[0].Name != "assay:unresolved" || !strings.Contains(p[0].Value, `"text":"numpy>=1","reason":"a range"`) {
 		t.Errorf("unresolved is %+v", p)
 	}
 	refs := map[string]bool{bom.Metadata.Component.Ref: true}
@@ -182,8 +207,12 @@ func TestContent(t *testing.T) {
 	if len(pillow.Hashes) != 2 || pillow.Hashes[0].Alg != "SHA-256" || pillow.Hashes[0].Content != subject.Of([]byte("a")).Hex() {
 		t.Errorf("hashes %+v", pillow.Hashes)
 	}
-	if !cmp.Equal(pillow.Properties[1], struct{ Name, Value string }{"assay:location", "requirements.txt:7"}) {
-		t.Errorf("properties %+v", pillow.Properties)
+	if o := pillow.Evidence.Occurrences; len(o) != 1 || o[0].Location != "requirements.txt" || o[0].Line != 7 {
+		t.Errorf("occurrences %+v", o)
+	}
+	torch := bom.Components[3]
+	if o := torch.Evidence.Occurrences; len(o) != 1 || o[0].AdditionalContext != "layer "+subject.Of([]byte("layer")).String() {
+		t.Errorf("occurrences %+v", o)
 	}
 }
 
@@ -215,12 +244,12 @@ func TestRefuse(t *testing.T) {
 	nameless, versionless := sample(), sample()
 	nameless.Name = ""
 	versionless.Inventory.Components = []component.Component{{Name: "a"}}
-	for want, document := range map[string]cyclonedx.Document{"no name": nameless, "lacks a name or a version": versionless} {
-		if err := cyclonedx.Encode(&bytes.Buffer{}, document); err == nil || !strings.Contains(err.Error(), want) {
+	for want, document := range map[string]sbom.Document{"no name": nameless, "lacks a name or a version": versionless} {
+		if err := cyclonedx.Encode(&bytes.Buffer{}, document, cyclonedx.V16); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	if err := cyclonedx.Encode(broken{}, sample()); err == nil || !strings.Contains(err.Error(), "disk full") {
+	if err := cyclonedx.Encode(broken{}, sample(), cyclonedx.V16); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("got %v", err)
 	}
 }

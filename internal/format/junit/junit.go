@@ -1,6 +1,6 @@
-// Package junit reads test reports in JUnit's XML format.
+// Package junit reads test reports in JUnit's XML format, and writes scans as such.
 //
-// Entry point is [Read]. The format has no standard; read is what pytest
+// Entry points are [Read] and [Write]. The format has no standard; read is what pytest
 // --junitxml, Ant, Maven Surefire and gotestsum write: a <testsuites> or a
 // <testsuite> root, suites in suites, and <testcase> with at most one outcome
 // among <failure>, <error> and <skipped>. Both a failure and an error make a

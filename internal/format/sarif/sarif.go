@@ -2,23 +2,28 @@
 // static analysis found.
 //
 // Entry points are [Encode] and [Read]. Written results carry what code hosts
-// need: a rule for each vulnerability with its security-severity, the true
-// line, and a fingerprint that stays the same from run to run. Read counts
-// results by level; it checks no schema.
+// need: a rule for each vulnerability with its security-severity and what heals
+// it, the true line, and fingerprints that stay the same from run to run. What
+// other people wrote (titles, names) is text there, never a link or markup.
+// Read counts results by level; it checks no schema.
 package sarif
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 )
 
 // unresolvedRule is the rule of what could not be tested.
@@ -27,32 +32,37 @@ const unresolvedRule = "assay-not-tested"
 // Encode writes a report as one run, indented, with a newline at its end.
 // Critical and high findings are errors, medium ones warnings, all others
 // notes; so is what could not be tested, under the rule "assay-not-tested".
-// toolVersion is Assay's own, without a "v". An error is the writer's.
+// Suppressed findings are notes with a suppression. toolVersion is Assay's own,
+// without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	driver := sarif.NewToolComponent().WithName("assay").WithInformationURI("https://assay.sh").WithVersion(toolVersion)
 	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
-	run.WithResults([]*sarif.Result{})
-	place := map[string]int{}
-	for _, f := range report.Findings {
-		if _, seen := place[f.ID]; !seen {
-			place[f.ID] = len(driver.Rules)
-			driver.AddRule(rule(f))
-		}
-		run.AddResult(result(f).WithRuleIndex(place[f.ID]))
+	run.WithResults([]*sarif.Result{}).WithInvocations([]*sarif.Invocation{invocation(report)})
+	run.WithOriginalUriBaseIds(map[string]sarif.ArtifactLocation{"ROOTPATH": *base(report)})
+	e := encoder{report: &report, place: map[string]int{}, seen: map[string]int{}}
+	for _, r := range e.rules() {
+		driver.AddRule(r)
 	}
-	if len(report.Inventory.Unresolved) > 0 {
-		driver.AddRule(sarif.NewReportingDescriptor().WithID(unresolvedRule).WithName("NotTested").
-			WithShortDescription(text("A package that could not be tested, because no single version of it is known")))
+	for _, f := range report.Findings {
+		run.AddResult(e.result(f))
+	}
+	for _, s := range report.Suppressed {
+		run.AddResult(e.suppressed(s))
 	}
 	for _, u := range report.Inventory.Unresolved {
-		run.AddResult(sarif.NewRuleResult(unresolvedRule).WithRuleIndex(len(driver.Rules) - 1).WithLevel("note").
-			WithMessage(sarif.NewTextMessage(u.Text + " was not tested: " + u.Reason)).
-			WithLocations([]*sarif.Location{located(u.Location)}).
-			WithPartialFingerprints(fingerprint(unresolvedRule, u.Location.Path, u.Text)))
+		run.AddResult(e.unresolved(u))
+	}
+	properties := sarif.NewPropertyBag().Add("target", report.Target)
+	if !report.Digest.IsZero() {
+		properties.Add("digest", report.Digest.String())
 	}
 	if report.Database.Sample {
-		run.WithProperties(sarif.NewPropertyBag().Add("advisories", "the sample that is built into assay"))
+		properties.Add("advisories", "the sample that is built into assay")
 	}
+	if len(report.SBOMs) > 0 {
+		properties.Add("sboms", report.SBOMs)
+	}
+	run.WithProperties(properties)
 	out := sarif.NewReport()
 	out.AddRun(run)
 	encoder := json.NewEncoder(w)
@@ -64,8 +74,81 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	return nil
 }
 
+// invocation says when the scan ran, in SARIF's format of times (3.9).
+func invocation(report finding.Report) *sarif.Invocation {
+	i := sarif.NewInvocation().WithExecutionSuccessful(true)
+	if !report.Started.IsZero() {
+		i.WithStartTimeUtc(report.Started.UTC().Format(time.RFC3339))
+	}
+	if !report.Finished.IsZero() {
+		i.WithEndTimeUtc(report.Finished.UTC().Format(time.RFC3339))
+	}
+	return i
+}
+
+// base says what ROOTPATH is, in words: 3.14.14 lets the producer keep the
+// machine's own path to itself.
+func base(report finding.Report) *sarif.ArtifactLocation {
+	text := "the directory from which assay was called, or the scanned one where it is elsewhere"
+	if report.Kind == finding.Container {
+		text = "the root of the image's file system"
+	}
+	return sarif.NewArtifactLocation().WithDescription(sarif.NewTextMessage(text))
+}
+
+// encoder holds the rules' places, and how often a fingerprint was given.
+type encoder struct {
+	report *finding.Report
+	place  map[string]int
+	seen   map[string]int
+}
+
+// rules gives one rule for each vulnerability, whatever packages have it.
+func (e *encoder) rules() []*sarif.ReportingDescriptor {
+	var order []string
+	having := map[string][]finding.Finding{}
+	add := func(f finding.Finding) {
+		if having[f.ID] == nil {
+			order = append(order, f.ID)
+		}
+		having[f.ID] = append(having[f.ID], f)
+	}
+	for _, f := range e.report.Findings {
+		add(f)
+	}
+	for _, s := range e.report.Suppressed {
+		add(s.Finding)
+	}
+	var rules []*sarif.ReportingDescriptor
+	for _, id := range order {
+		e.place[id] = len(rules)
+		rules = append(rules, e.rule(having[id]))
+	}
+	if len(e.report.Inventory.Unresolved) > 0 {
+		e.place[unresolvedRule] = len(rules)
+		rules = append(rules, sarif.NewReportingDescriptor().WithID(unresolvedRule).WithName("NotTested").
+			WithShortDescription(text("A package that could not be tested, because no single version of it is known")).
+			WithHelp(text("Pin the package to one version, or scan where it is installed.")).
+			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel("note")))
+	}
+	return rules
+}
+
 func text(s string) *sarif.MultiformatMessageString {
-	return sarif.NewMultiformatMessageString().WithText(s)
+	return sarif.NewMultiformatMessageString().WithText(plain(s))
+}
+
+// plain is text that no viewer takes for a link (3.11.6) or is led astray by.
+func plain(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = explain.Clean(line)
+	}
+	s = strings.Join(lines, "\n")
+	if strings.Contains(s, "](") {
+		s = strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(s)
+	}
+	return s
 }
 
 func level(l finding.Level) string {
@@ -86,24 +169,91 @@ func securitySeverity(s finding.Severity) string {
 	return [...]string{"0.0", "2.0", "5.5", "8.0", "9.5"}[s.Level]
 }
 
-func rule(f finding.Finding) *sarif.ReportingDescriptor {
-	title := f.Title
-	if title == "" {
-		title = f.ID
+// maxDescription is the longest description that code hosts show.
+const maxDescription = 1000
+
+// rule describes a vulnerability; its severity is the worst of its findings.
+func (e *encoder) rule(findings []finding.Finding) *sarif.ReportingDescriptor {
+	f := findings[0]
+	for _, other := range findings {
+		if other.Severity.Level > f.Severity.Level {
+			f = other
+		}
 	}
-	properties := sarif.NewPropertyBag().Add("tags", []string{"vulnerability", "security", f.Severity.Level.String()}).
-		Add("precision", "very-high").Add("security-severity", securitySeverity(f.Severity))
+	tags := []string{"vulnerability", "security", f.Severity.Level.String()}
+	if f.Threat.Exploited != nil {
+		tags = append(tags, "known-exploited")
+	}
+	properties := sarif.NewPropertyBag().Add("tags", tags).Add("precision", "very-high").Add("security-severity", securitySeverity(f.Severity))
+	if len(f.Aliases) > 0 {
+		properties.Add("aliases", f.Aliases)
+	}
+	if f.Threat.EPSS != nil {
+		properties.Add("epss", f.Threat.EPSS.Probability)
+	}
+	details := []rune(cmp.Or(f.Details, f.Title, f.ID))
+	if len(details) > maxDescription {
+		details = append(details[:maxDescription-1], '…')
+	}
 	return sarif.NewReportingDescriptor().WithID(f.ID).WithName("VulnerablePackage").
-		WithShortDescription(text(title)).WithHelpURI("https://osv.dev/vulnerability/" + f.ID).
+		WithShortDescription(text(cmp.Or(f.Headline(), f.ID))).WithFullDescription(text(string(details))).
+		WithHelp(text(e.help(findings))).WithHelpURI("https://osv.dev/vulnerability/" + url.PathEscape(f.ID)).
 		WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level(f.Severity.Level))).
 		WithProperties(properties)
 }
 
-func result(f finding.Finding) *sarif.Result {
+// help says what heals every package that has the vulnerability.
+func (e *encoder) help(findings []finding.Finding) string {
+	f := findings[0]
+	lines := []string{f.ID}
+	if len(f.Aliases) > 0 {
+		lines[0] += ", also " + strings.Join(f.Aliases, ", ")
+	}
+	if x := f.Threat.Exploited; x != nil {
+		lines = append(lines, "Known to be exploited.")
+	}
+	told := map[string]bool{}
+	for _, f := range findings {
+		line := e.remedy(f)
+		if !told[line] {
+			told[line] = true
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// remedy is what to do about a finding, in a sentence.
+func (e *encoder) remedy(f finding.Finding) string {
+	c := f.Component
+	where := ""
+	if e.report.Image.InBase(c) {
+		where = ", which came with the base image"
+	}
+	u := e.report.Upgrade(c)
+	switch {
+	case u != nil && u.All:
+		return fmt.Sprintf("Upgrade %s %s%s to %s, which heals all of its known vulnerabilities.", c.Name, c.Version, where, u.To)
+	case f.Fixed != "":
+		return fmt.Sprintf("Upgrade %s %s%s to %s.", c.Name, c.Version, where, f.Fixed)
+	}
+	return fmt.Sprintf("No version of %s%s is known to heal it.", c.Name, where)
+}
+
+func (e *encoder) result(f finding.Finding) *sarif.Result {
 	c := f.Component
 	message := fmt.Sprintf("%s %s has %s (%s)", c.Name, c.Version, f.ID, f.Severity.Level)
+	if f.Threat.Exploited != nil {
+		message += ", which is known to be exploited"
+	}
 	if f.Fixed != "" {
 		message += "; fixed in " + f.Fixed
+	}
+	if u := e.report.Upgrade(c); u != nil && u.All && u.To != f.Fixed {
+		message += "; " + u.To + " heals all that is known of the package"
+	}
+	if e.report.Image.InBase(c) {
+		message += "; it came with the base image"
 	}
 	at := ""
 	if len(c.Locations) > 0 {
@@ -111,24 +261,59 @@ func result(f finding.Finding) *sarif.Result {
 	}
 	locations := []*sarif.Location{}
 	for _, l := range c.Locations {
-		if c.Dependency == component.Installed {
+		if c.Dependency != component.Declared {
 			l.Line = 0
 		}
-		locations = append(locations, located(l))
+		locations = append(locations, e.located(l))
 	}
-	return sarif.NewRuleResult(f.ID).WithLevel(level(f.Severity.Level)).WithMessage(sarif.NewTextMessage(message)).
-		WithLocations(locations).WithPartialFingerprints(fingerprint(f.ID, at, c.Name))
+	return sarif.NewRuleResult(f.ID).WithRuleIndex(e.place[f.ID]).WithLevel(level(f.Severity.Level)).WithMessage(sarif.NewTextMessage(plain(message))).
+		WithLocations(locations).WithPartialFingerprints(e.fingerprint(f.ID, at, c.Name))
+}
+
+// suppressed is a result that somebody took out of what counts.
+func (e *encoder) suppressed(s finding.Suppressed) *sarif.Result {
+	reason := strings.Join(nonEmpty(s.Status, s.Justification, s.Statement), ": ")
+	properties := sarif.NewPropertyBag().Add("source", s.Source.Path)
+	if s.By != "" {
+		properties.Add("by", s.By)
+	}
+	if !s.Until.IsZero() {
+		properties.Add("until", s.Until.UTC().Format(time.RFC3339))
+	}
+	return e.result(s.Finding).WithLevel("note").WithSuppressions([]*sarif.Suppression{
+		sarif.NewSuppression().WithKind("external").WithStatus("accepted").WithJustification(plain(reason)).WithProperties(properties)})
+}
+
+func nonEmpty(words ...string) []string {
+	var list []string
+	for _, word := range words {
+		if word != "" {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+func (e *encoder) unresolved(u component.Unresolved) *sarif.Result {
+	return sarif.NewRuleResult(unresolvedRule).WithRuleIndex(e.place[unresolvedRule]).WithLevel("note").
+		WithMessage(sarif.NewTextMessage(plain(u.Text + " was not tested: " + u.Reason))).
+		WithLocations([]*sarif.Location{e.located(u.Location)}).
+		WithPartialFingerprints(e.fingerprint(unresolvedRule, u.Location.Path, u.Text))
 }
 
 // located is a location; SARIF counts lines from 1, and a file without lines
 // gets its first.
-func located(l component.Location) *sarif.Location {
+func (e *encoder) located(l component.Location) *sarif.Location {
 	return sarif.NewLocation().WithPhysicalLocation(sarif.NewPhysicalLocation().
 		WithArtifactLocation(sarif.NewArtifactLocation().WithURI((&url.URL{Path: l.Path}).String()).WithURIBaseID("ROOTPATH")).
 		WithRegion(sarif.NewRegion().WithStartLine(max(1, l.Line))))
 }
 
-// fingerprint stays the same when lines move and versions change.
-func fingerprint(parts ...string) map[string]string {
-	return map[string]string{"assay/v1": subject.Of([]byte(strings.Join(parts, "\x00"))).Hex()}
+// fingerprint stays the same when lines move and versions change; two results
+// of one run never share one. GitHub looks at primaryLocationLineHash alone.
+func (e *encoder) fingerprint(parts ...string) map[string]string {
+	hex := subject.Of([]byte(strings.Join(parts, "\x00"))).Hex()
+	e.seen[hex]++
+	number := strconv.Itoa(e.seen[hex])
+	return map[string]string{"assay/v1": hex + ":" + number, "primaryLocationLineHash": hex[:16] + ":" + number}
 }

@@ -98,7 +98,7 @@ func TestEncode(t *testing.T) {
 		if r.RuleIndex < 0 || r.RuleIndex >= len(run.Tool.Driver.Rules) || run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
 			t.Errorf("%s has the rule index %d", r.RuleID, r.RuleIndex)
 		}
-		if len(r.PartialFingerprints) != 1 {
+		if len(r.PartialFingerprints) != 2 || r.PartialFingerprints["primaryLocationLineHash"] == "" {
 			t.Errorf("%s has the fingerprints %v", r.RuleID, r.PartialFingerprints)
 		}
 	}

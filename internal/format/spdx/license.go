@@ -2,11 +2,13 @@ package spdx
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spdx/tools-golang/spdx/v2/v2_3"
 
+	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
@@ -21,6 +23,26 @@ const identifiers = " 0BSD AFL-2.1 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Ar
 // licenses collects the texts that are no SPDX identifiers, by their reference.
 type licenses map[string]string
 
+// reference finds the licences of an SPDX expression that stand in its own
+// document.
+var reference = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
+
+// expression is a component's SPDX expression where it has one, else what its
+// own words come to. Of a reference in it the words are the only text known.
+func (l licenses) expression(c component.Component) string {
+	if c.Expression == "" {
+		return l.declare(c.Licenses)
+	}
+	for _, name := range reference.FindAllString(c.Expression, -1) {
+		text := strings.Join(c.Licenses, "\n")
+		if text == "" {
+			text = name
+		}
+		l[name] = text
+	}
+	return c.Expression
+}
+
 // declare turns a package's own licence texts into one SPDX expression (Annex
 // D), in which all apply; NOASSERTION where there is none.
 func (l licenses) declare(texts []string) string {
@@ -31,7 +53,7 @@ func (l licenses) declare(texts []string) string {
 			continue
 		}
 		term := text
-		if !expression(text) {
+		if !known(text) {
 			term = "LicenseRef-" + subject.Of([]byte(text)).Hex()[:16]
 			l[term] = text
 		}
@@ -52,14 +74,14 @@ func (l licenses) declare(texts []string) string {
 	return strings.Join(terms, " AND ")
 }
 
-// expression says whether text is known identifiers joined by AND and OR,
+// known says whether text is known identifiers joined by AND and OR,
 // without parentheses.
-func expression(text string) bool {
+func known(text string) bool {
 	words := strings.Split(text, " ")
 	for i, word := range words {
 		operator := word == "AND" || word == "OR"
-		known := word != "" && strings.Contains(identifiers, " "+word+" ")
-		if i%2 == 0 && !known || i%2 == 1 && !operator {
+		listed := word != "" && strings.Contains(identifiers, " "+word+" ")
+		if i%2 == 0 && !listed || i%2 == 1 && !operator {
 			return false
 		}
 	}

@@ -1,16 +1,20 @@
-// Package spdx writes what was found in a target as an SPDX 2.3 document in
-// JSON (https://spdx.github.io/spdx-spec/v2.3/).
+// Package spdx writes and reads SPDX 2.3 documents in JSON
+// (https://spdx.github.io/spdx-spec/v2.3/).
 //
-// Entry point is [Encode]. The same [Document] always gives the same bytes: the
-// namespace is made from the content, and the only time is the one that the
-// caller gives. Each package says in an annotation "assay:dependency=..."
-// whether it was found installed or only declared, and where; what could not be
-// resolved to a version stands in annotations of the document, because it is no
-// package.
+// Entry points are [Encode], which writes what was found in a target, and
+// [Decode], which reads versions 2.2 and 2.3, whoever wrote them. The same
+// input always gives the same bytes: the namespace is made from the content, and
+// the only time is the one that the caller gives.
 //
-// Licences are declared as packages state them and concluded by nobody. The
-// package reads no documents: predicate.ReadComponents does. It is the only
-// importer of tools-golang.
+// Where a package was found stands in its source information, for people. What
+// SPDX has no field for stands in annotations: "assay:dependency=…" says whether
+// a package was found installed or only declared, "assay:component=…" holds the
+// rest as JSON; what could not be resolved to a version stands in annotations of
+// the document, because it is no package. Decode gives all of it back.
+//
+// Licences are declared as packages state them and concluded by nobody.
+// Tag-value, RDF and SPDX 3 are not read. The package is the only importer of
+// tools-golang.
 package spdx
 
 import (
@@ -20,9 +24,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spdx/tools-golang/spdx/v2/common"
 	"github.com/spdx/tools-golang/spdx/v2/v2_3"
@@ -30,46 +34,22 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/predicate"
-)
-
-// The heads of annotations that are ours, besides predicate.DependencyProperty.
-const (
-	annotationLocation   = "assay:location="
-	annotationLayer      = "assay:layer="
-	annotationUnresolved = "assay:unresolved="
 )
 
 const noAssertion = "NOASSERTION"
 
-// Document is a target and what was found in it.
-type Document struct {
-	// Name is the target as its user names it; it must not be empty.
-	Name string
-	// Digest is the image's manifest digest; zero for files.
-	Digest subject.Digest
-	// Kind makes the described package a container or an application.
-	Kind finding.TargetKind
-	// Inventory is what was found, sorted (Inventory.Sort).
-	Inventory component.Inventory
-	// Created is when the target was made. SPDX demands a time: zero is
-	// written as 1970-01-01T00:00:00Z, so that the document stays
-	// reproducible.
-	Created time.Time
-	// ToolVersion is Assay's own version, without a "v".
-	ToolVersion string
-}
-
 // Encode writes a document, indented, with a newline at its end. An empty name
 // and a component without name or version are errors; so is a writer's.
-func Encode(w io.Writer, document Document) error {
+func Encode(w io.Writer, document sbom.Document) error {
 	b := builder{tool: "assay", taken: map[string]int{}, licenses: licenses{}}
 	if document.ToolVersion != "" {
 		b.tool += "-" + document.ToolVersion
 	}
 	b.created = "1970-01-01T00:00:00Z"
 	if !document.Created.IsZero() {
-		b.created = document.Created.UTC().Format("2006-01-02T15:04:05Z")
+		b.created = document.Created.UTC().Format("2006-01-02T15:04:05Z") // SPDX allows no fractions
 	}
 	doc, err := b.build(document)
 	if err != nil {
@@ -107,40 +87,103 @@ type builder struct {
 	licenses      licenses
 }
 
-func (b *builder) build(document Document) (*v2_3.Document, error) {
+func (b *builder) build(document sbom.Document) (*v2_3.Document, error) {
 	if document.Name == "" {
 		return nil, errors.New("the target has no name")
 	}
 	doc := &v2_3.Document{SPDXVersion: v2_3.Version, DataLicense: v2_3.DataLicense, SPDXIdentifier: "DOCUMENT", DocumentName: document.Name,
 		CreationInfo: &v2_3.CreationInfo{Creators: []common.Creator{{CreatorType: "Tool", Creator: b.tool}}, Created: b.created}}
-	target := b.target(document)
+	target, err := b.target(document)
+	if err != nil {
+		return nil, err
+	}
+	relate := func(from common.ElementID, relationship string, to common.ElementID) {
+		doc.Relationships = append(doc.Relationships, &v2_3.Relationship{RefA: common.DocElementID{ElementRefID: from},
+			RefB: common.DocElementID{ElementRefID: to}, Relationship: relationship})
+	}
 	add := func(p *v2_3.Package, from common.ElementID, relationship string) {
 		doc.Packages = append(doc.Packages, p)
-		doc.Relationships = append(doc.Relationships, &v2_3.Relationship{RefA: common.DocElementID{ElementRefID: from},
-			RefB: common.DocElementID{ElementRefID: p.PackageSPDXIdentifier}, Relationship: relationship})
+		relate(from, relationship, p.PackageSPDXIdentifier)
 	}
 	add(target, doc.SPDXIdentifier, common.TypeRelationshipDescribe)
 	if os := document.Inventory.OperatingSystem; os != nil {
 		p := b.pkg("OperatingSystem-"+os.ID+"-"+os.VersionID, os.ID, os.VersionID)
-		p.PrimaryPackagePurpose, p.PackageDescription = "OPERATING_SYSTEM", os.PrettyName
+		p.PrimaryPackagePurpose, p.PackageDescription, p.PackageSourceInfo = "OPERATING_SYSTEM", os.PrettyName, sourceInfo([]component.Location{os.Location})
+		text, err := sbom.Compact(os)
+		if err != nil {
+			return nil, err
+		}
+		p.Annotations = append(p.Annotations, b.annotation(sbom.PropertySystem+"="+text))
 		add(p, target.PackageSPDXIdentifier, common.TypeRelationshipContains)
 	}
-	for i, c := range document.Inventory.Components {
+	components := document.Inventory.Components
+	needs, roots := sbom.Graph(components)
+	first := len(doc.Packages)
+	for i, c := range components {
 		if c.Name == "" || c.Version == "" {
 			return nil, fmt.Errorf("component %d (%q, version %q) lacks a name or a version", i, c.Name, c.Version)
 		}
-		relationship := common.TypeRelationshipContains
-		if c.Dependency == component.Declared {
-			relationship = common.TypeRelationshipDependsOn
+		p, err := b.library(c)
+		if err != nil {
+			return nil, err
 		}
-		add(b.library(c), target.PackageSPDXIdentifier, relationship)
+		// What is there is contained, whatever needs it; what is only declared
+		// is needed, by the target itself where by nothing else.
+		switch _, root := slices.BinarySearch(roots, i); {
+		case c.Dependency != component.Declared:
+			add(p, target.PackageSPDXIdentifier, common.TypeRelationshipContains)
+		case root:
+			add(p, target.PackageSPDXIdentifier, common.TypeRelationshipDependsOn)
+		default:
+			doc.Packages = append(doc.Packages, p)
+		}
 	}
-	for _, u := range document.Inventory.Unresolved {
-		note := b.annotation(annotationUnresolved + place(u.Location) + " " + u.Text + ": " + u.Reason)
-		doc.Annotations = append(doc.Annotations, &note)
+	for i, list := range needs {
+		for _, to := range list {
+			relate(doc.Packages[first+i].PackageSPDXIdentifier, common.TypeRelationshipDependsOn, doc.Packages[first+to].PackageSPDXIdentifier)
+		}
 	}
 	doc.OtherLicenses = b.licenses.extracted()
-	return doc, nil
+	return doc, b.beside(doc, document.Inventory)
+}
+
+// beside writes what an inventory holds that is no package.
+func (b *builder) beside(doc *v2_3.Document, inventory component.Inventory) error {
+	note := func(name, text string) {
+		annotation := b.annotation(name + "=" + text)
+		doc.Annotations = append(doc.Annotations, &annotation)
+	}
+	for _, u := range inventory.Unresolved {
+		text, err := sbom.Compact(u)
+		if err != nil {
+			return err
+		}
+		note(sbom.PropertyUnresolved, text)
+	}
+	rest, err := sbom.Inventory(inventory)
+	if rest != "" {
+		note(sbom.PropertyInventory, rest)
+	}
+	return err
+}
+
+// sourceInfo says for people where a package was found.
+func sourceInfo(locations []component.Location) string {
+	var places []string
+	for _, l := range locations {
+		if l.Path == "" {
+			continue
+		}
+		place := sbom.Place(l)
+		if !l.Layer.IsZero() {
+			place += " (layer " + l.Layer.String() + ")"
+		}
+		places = append(places, place)
+	}
+	if places == nil {
+		return ""
+	}
+	return "found in: " + strings.Join(places, ", ")
 }
 
 // pkg is a package of which nothing more is known.
@@ -150,7 +193,7 @@ func (b *builder) pkg(id, name, version string) *v2_3.Package {
 		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion}
 }
 
-func (b *builder) target(document Document) *v2_3.Package {
+func (b *builder) target(document sbom.Document) (*v2_3.Package, error) {
 	p := b.pkg("Target", document.Name, document.Digest.String())
 	p.PrimaryPackagePurpose = "APPLICATION"
 	if document.Kind == finding.Container {
@@ -159,30 +202,28 @@ func (b *builder) target(document Document) *v2_3.Package {
 	if !document.Digest.IsZero() {
 		p.PackageChecksums = checksums([]subject.Digest{document.Digest})
 	}
-	return p
+	if document.Image == nil {
+		return p, nil
+	}
+	text, err := sbom.Image(*document.Image)
+	p.Annotations = append(p.Annotations, b.annotation(sbom.PropertyImage+"="+text))
+	return p, err
 }
 
-func (b *builder) library(c component.Component) *v2_3.Package {
+func (b *builder) library(c component.Component) (*v2_3.Package, error) {
 	ecosystem, _, _ := strings.Cut(c.Ecosystem, ":")
 	p := b.pkg("Package-"+ecosystem+"-"+c.Name+"-"+c.Version, c.Name, c.Version)
 	p.PrimaryPackagePurpose = "LIBRARY"
 	p.PackageChecksums = checksums(c.Hashes)
-	p.PackageLicenseDeclared = b.licenses.declare(c.Licenses)
+	p.PackageLicenseDeclared = b.licenses.expression(c)
+	p.PackageSourceInfo = sourceInfo(c.Locations)
 	if c.PURL != "" {
 		p.PackageExternalReferences = []*v2_3.PackageExternalReference{{Category: common.CategoryPackageManager,
 			RefType: common.TypePackageManagerPURL, Locator: c.PURL}}
 	}
-	p.Annotations = append(p.Annotations, b.annotation(predicate.DependencyProperty+"="+string(c.Dependency)))
-	for _, location := range c.Locations {
-		p.Annotations = append(p.Annotations, b.annotation(annotationLocation+place(location)))
-	}
-	for _, location := range c.Locations {
-		if !location.Layer.IsZero() {
-			p.Annotations = append(p.Annotations, b.annotation(annotationLayer+location.Layer.String()))
-			break
-		}
-	}
-	return p
+	text, err := sbom.Component(c, false)
+	p.Annotations = append(p.Annotations, b.annotation(predicate.DependencyProperty+"="+string(c.Dependency)), b.annotation(sbom.PropertyComponent+"="+text))
+	return p, err
 }
 
 func (b *builder) annotation(comment string) v2_3.Annotation {
@@ -196,14 +237,6 @@ func checksums(digests []subject.Digest) []common.Checksum {
 		list = append(list, common.Checksum{Algorithm: common.ChecksumAlgorithm(strings.ToUpper(d.Algorithm())), Value: d.Hex()})
 	}
 	return list
-}
-
-// place is "path" or "path:line".
-func place(location component.Location) string {
-	if location.Line > 0 {
-		return location.Path + ":" + strconv.Itoa(location.Line)
-	}
-	return location.Path
 }
 
 // unique makes an identifier of the letters that SPDX allows (clause 7.2) and

@@ -300,6 +300,22 @@ func (m Members) String(name string) (string, error) {
 	return text, nil
 }
 
+// Texts reads many string members of one object, and keeps the first error.
+type Texts struct {
+	Members Members
+	// Err is what was wrong first; nil where nothing was.
+	Err error
+}
+
+// Get is Members.String with its error kept.
+func (t *Texts) Get(name string) string {
+	text, err := t.Members.String(name)
+	if t.Err == nil {
+		t.Err = err
+	}
+	return text
+}
+
 // List is a member's array; nil where it is absent or null. More than bound
 // elements are a *limit.Error, and another type is an error.
 func (m Members) List(name string, bound int) ([]json.RawMessage, error) {

@@ -157,3 +157,17 @@ func FuzzObject(f *testing.F) {
 		}
 	})
 }
+
+func TestTexts(t *testing.T) {
+	members, err := strictjson.Object([]byte(`{"a":"x","b":1,"c":true}`), "x", strictjson.Bounds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := strictjson.Texts{Members: members}
+	if texts.Get("a") != "x" || texts.Get("none") != "" || texts.Err != nil {
+		t.Errorf("got %v", texts.Err)
+	}
+	if texts.Get("b") != "" || texts.Get("c") != "" || texts.Err == nil || !strings.Contains(texts.Err.Error(), `"b"`) {
+		t.Errorf("the first error is not kept: %v", texts.Err)
+	}
+}

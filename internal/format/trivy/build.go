@@ -1,20 +1,44 @@
 package trivy
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
 
+// builder holds what every part of a report needs.
+type builder struct {
+	report     finding.Report
+	artifactID string
+	digests    map[subject.Digest]subject.Digest // of stored layers, by diff ID
+	ids        map[string]string                 // package IDs, by PURL
+}
+
 func build(report finding.Report, toolVersion string) document {
+	b := builder{report: report, digests: map[subject.Digest]subject.Digest{}, ids: map[string]string{}}
+	if image := report.Image; image != nil {
+		b.artifactID = artifactID(image.ConfigDigest, repositoryOf(report.Target))
+		for _, l := range image.Layers {
+			b.digests[l.DiffID] = l.Digest
+		}
+	}
+	for _, c := range report.Inventory.Components {
+		b.ids[c.PURL] = packageID(c)
+	}
 	doc := document{
-		SchemaVersion: 2, CreatedAt: report.Finished.UTC(),
+		SchemaVersion: 2, CreatedAt: report.Finished.UTC(), ArtifactID: b.artifactID,
 		ArtifactName: report.Target, ArtifactType: string(report.Kind),
-		Metadata: metadataOf(report),
-		Results:  results(report),
+		Metadata: b.metadata(),
+		Results:  b.results(),
 		Assay: extension{
 			Version: toolVersion, Digest: report.Digest.String(),
 			Database: database{
@@ -23,49 +47,104 @@ func build(report finding.Report, toolVersion string) document {
 			},
 			Packages:   len(report.Inventory.Components),
 			Unresolved: []unresolved{},
+			SBOMs:      report.SBOMs,
 		},
 	}
 	for _, c := range report.Inventory.Components {
-		if c.Dependency == component.Installed {
+		switch c.Dependency {
+		case component.Installed:
 			doc.Assay.Dependencies.Installed++
-		} else {
+		case component.Packaged:
+			doc.Assay.Dependencies.Packaged++
+		default:
 			doc.Assay.Dependencies.Declared++
 		}
+	}
+	for _, n := range report.Inventory.Notes {
+		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: n.Text, Path: n.Location.Path, Line: n.Location.Line})
 	}
 	for _, u := range report.Inventory.Unresolved {
 		doc.Assay.Unresolved = append(doc.Assay.Unresolved, unresolved{
 			Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
-	for _, n := range report.Inventory.Notes {
-		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: n.Text, Path: n.Location.Path, Line: n.Location.Line})
-	}
+	doc.ReportID = reportID(doc)
 	return doc
 }
 
-func metadataOf(report finding.Report) metadata {
+// reportID is a UUID of version 8 (RFC 9562) made from the report itself.
+func reportID(doc document) string {
+	// What encodes here is encoded again by the caller, who reports the error.
+	content, _ := json.Marshal(doc)
+	sum := []byte(subject.Of(content).Hex()[:32])
+	sum[12] = '8'
+	sum[16] = "89ab"[sum[16]%4]
+	return fmt.Sprintf("%s-%s-%s-%s-%s", sum[:8], sum[8:12], sum[12:16], sum[16:20], sum[20:])
+}
+
+// artifactID names an image in a repository, as Trivy does: a digest of both,
+// or the image's own where no repository is known.
+func artifactID(config subject.Digest, repository string) string {
+	if config.IsZero() || repository == "" {
+		return config.String()
+	}
+	return subject.Of([]byte(config.String() + ":" + repository)).String()
+}
+
+func (b builder) metadata() metadata {
 	var m metadata
+	report := b.report
 	if os := report.Inventory.OperatingSystem; os != nil {
-		m.OS = &operatingSystem{Family: os.ID, Name: os.VersionID}
+		m.OS = &operatingSystem{Family: family(os.ID), Name: os.VersionID}
 	}
 	if image := report.Image; image != nil {
 		m.ImageID = image.ConfigDigest.String()
 		for _, id := range image.DiffIDs {
 			m.DiffIDs = append(m.DiffIDs, id.String())
 		}
+		for _, l := range image.Layers {
+			m.Layers = append(m.Layers, layer{Digest: l.Digest.String(), DiffID: l.DiffID.String()})
+		}
+		m.ImageConfig = configuration(image.Config)
 	}
-	if repository := repositoryOf(report.Target); report.Kind == finding.Container && repository != "" && !report.Digest.IsZero() {
+	repository := repositoryOf(report.Target)
+	if report.Kind != finding.Container || repository == "" {
+		return m
+	}
+	m.Reference = report.Target
+	named, _, _ := strings.Cut(report.Target, "@")
+	if strings.HasPrefix(named, repository+":") {
+		m.RepoTags = []string{named}
+	}
+	if !report.Digest.IsZero() {
 		m.RepoDigests = []string{repository + "@" + report.Digest.String()}
 	}
 	return m
 }
 
+// configuration is an image's configuration as values, so that what is written
+// is well formed whatever was stored; nil where it is no JSON.
+func configuration(raw json.RawMessage) any {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value map[string]any
+	if len(raw) == 0 || decoder.Decode(&value) != nil {
+		return nil
+	}
+	return value
+}
+
 // repositoryOf is a target without its tag and digest where the target names a
 // repository in a registry, and "" for files: only a reference whose first
-// part looks like a host is taken, as container tools do.
+// part looks like a host is taken, as container tools do, and none with the
+// prefix of a layout or an archive.
 func repositoryOf(target string) string {
 	name, _, _ := strings.Cut(target, "@")
 	host, rest, found := strings.Cut(name, "/")
-	if !found || strings.HasPrefix(host, ".") || !strings.ContainsAny(host, ".:") && host != "localhost" {
+	scheme, port, _ := strings.Cut(host, ":")
+	switch {
+	case !found || strings.HasPrefix(host, ".") || !strings.ContainsAny(host, ".:") && host != "localhost":
+		return ""
+	case scheme == "oci" || scheme == "docker-archive" || strings.Contains(host, ":") && strings.Trim(port, "0123456789") != "":
 		return ""
 	}
 	rest, _, _ = strings.Cut(rest, ":")
@@ -78,19 +157,56 @@ type group struct {
 	target, class, kind string
 }
 
-func groupOf(report finding.Report, c component.Component) group {
-	ecosystem, _, _ := strings.Cut(c.Ecosystem, ":")
-	kind := strings.ToLower(ecosystem)
-	switch {
-	case kind == "pypi" && c.Dependency == component.Installed:
-		return group{rank: 1, target: "Python", class: "lang-pkgs", kind: "python-pkg"}
-	case kind == "pypi":
-		return group{rank: 2, target: first(c).Path, class: "lang-pkgs", kind: "pip"}
-	case kind == "debian" || kind == "ubuntu":
-		release := strings.TrimSuffix(kind+" "+strings.TrimPrefix(c.Ecosystem, ecosystem+":"), " ")
-		return group{target: report.Target + " (" + release + ")", class: "os-pkgs", kind: kind}
+// families are Trivy's words for distributions, by the ID of os-release, where
+// they differ.
+var families = map[string]string{"rhel": "redhat", "almalinux": "alma", "ol": "oracle", "amzn": "amazon", "mariner": "cbl-mariner",
+	"sle-micro": "slem", "sl-micro": "slem", "sled": "sles"}
+
+func family(id string) string { return cmp.Or(families[id], id) }
+
+func (b builder) group(c component.Component) group {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(c.PURL, "pkg:"), "/")
+	ecosystem, release, _ := strings.Cut(c.Ecosystem, ":")
+	switch kind {
+	case "deb", "apk", "rpm":
+		name := strings.ToLower(ecosystem)
+		if os := b.report.Inventory.OperatingSystem; os != nil {
+			name, release = family(os.ID), os.VersionID
+		}
+		return group{target: fmt.Sprintf("%s (%s)", b.report.Target, strings.TrimSpace(name+" "+release)), class: "os-pkgs", kind: name}
+	case "pypi":
+		if c.Dependency != component.Declared {
+			return group{rank: 1, target: "Python", class: "lang-pkgs", kind: "python-pkg"}
+		}
+		return group{rank: 2, target: first(c).Path, class: "lang-pkgs", kind: lockKind(first(c).Path)}
+	case "conda":
+		if c.Dependency != component.Declared {
+			return group{rank: 1, target: "Conda", class: "lang-pkgs", kind: "conda-pkg"}
+		}
+		return group{rank: 2, target: first(c).Path, class: "lang-pkgs", kind: "conda-environment"}
 	}
-	return group{rank: 3, target: first(c).Path, class: "lang-pkgs", kind: kind}
+	return group{rank: 3, target: first(c).Path, class: "lang-pkgs", kind: strings.ToLower(cmp.Or(ecosystem, kind))}
+}
+
+// lockKind is Trivy's word for a file that declares Python packages. It has
+// none for pdm.lock, which gets its own name, and reads pins elsewhere as pip.
+func lockKind(file string) string {
+	name := path.Base(file)
+	switch {
+	case name == "Pipfile.lock":
+		return "pipenv"
+	case name == "poetry.lock":
+		return "poetry"
+	case name == "uv.lock" || strings.HasSuffix(name, ".py.lock"):
+		return "uv"
+	case name == "pdm.lock":
+		return "pdm"
+	case strings.HasPrefix(name, "pylock.") && strings.HasSuffix(name, ".toml"):
+		return "pylock"
+	case strings.HasSuffix(name, ".yml") || strings.HasSuffix(name, ".yaml"):
+		return "conda-environment"
+	}
+	return "pip"
 }
 
 func first(c component.Component) component.Location {
@@ -100,28 +216,31 @@ func first(c component.Component) component.Location {
 	return c.Locations[0]
 }
 
-func results(report finding.Report) []result {
+func (b builder) results() []result {
 	grouped := map[group]*result{}
 	of := func(c component.Component) *result {
-		g := groupOf(report, c)
+		g := b.group(c)
 		if grouped[g] == nil {
 			grouped[g] = &result{Target: g.target, Class: g.class, Type: g.kind}
 		}
 		return grouped[g]
 	}
-	for _, c := range report.Inventory.Components {
+	for _, c := range b.report.Inventory.Components {
 		r := of(c)
-		r.Packages = append(r.Packages, packageOf(c))
+		r.Packages = append(r.Packages, b.pkg(c))
 	}
-	for _, f := range report.Findings {
+	for _, f := range b.report.Findings {
 		r := of(f.Component)
-		r.Vulnerabilities = append(r.Vulnerabilities, vulnerabilityOf(f, report.Database))
+		r.Vulnerabilities = append(r.Vulnerabilities, b.vulnerability(f, r.Target))
 	}
-	order := make([]group, 0, len(grouped))
-	for g := range grouped {
-		order = append(order, g)
+	for _, s := range b.report.Suppressed {
+		r := of(s.Finding.Component)
+		v := b.vulnerability(s.Finding, r.Target)
+		v.Assay.By, v.Assay.Justification, v.Assay.Until = s.By, s.Justification, s.Until.UTC()
+		r.ModifiedFindings = append(r.ModifiedFindings, modifiedFinding{Type: "vulnerability", Status: s.Status,
+			Statement: cmp.Or(s.Statement, s.Justification), Source: position(s.Source), Finding: v})
 	}
-	slices.SortFunc(order, func(a, b group) int {
+	order := slices.SortedFunc(maps.Keys(grouped), func(a, b group) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.target, b.target), cmp.Compare(a.kind, b.kind))
 	})
 	list := make([]result, 0, len(order))
@@ -131,14 +250,44 @@ func results(report finding.Report) []result {
 	return list
 }
 
-func packageOf(c component.Component) pkg {
+func position(l component.Location) string {
+	if l.Line > 0 {
+		return fmt.Sprintf("%s:%d", l.Path, l.Line)
+	}
+	return l.Path
+}
+
+func packageID(c component.Component) string { return c.Name + "@" + c.Version }
+
+// identify gives a package its PURL and an id of its own: the same package in
+// another file, or of another architecture, has another one.
+func identify(c component.Component) identifier {
+	parts := []string{c.PURL, c.Name, c.Version, c.Architecture, string(c.Dependency), first(c).Path}
+	return identifier{PURL: c.PURL, UID: subject.Of([]byte(strings.Join(parts, "\x00"))).Hex()[:16]}
+}
+
+func (b builder) layer(c component.Component) layer {
+	id := first(c).Layer
+	return layer{Digest: b.digests[id].String(), DiffID: id.String()}
+}
+
+func (b builder) pkg(c component.Component) pkg {
 	p := pkg{
-		ID: c.Name + "@" + c.Version, Name: c.Name, Identifier: identifier{PURL: c.PURL}, Version: c.Version,
-		Arch: c.Architecture, SrcName: c.SourceName, SrcVersion: c.SourceVersion,
-		Licenses: c.Licenses, Layer: layer{DiffID: first(c).Layer.String()}, FilePath: packagePath(c),
+		ID: packageID(c), Name: c.Name, Identifier: identify(c), Version: c.Version,
+		Arch: c.Architecture, Dev: slices.Contains(c.Groups, "dev"), SrcName: c.SourceName, SrcVersion: c.SourceVersion,
+		Licenses: c.Licenses, Layer: b.layer(c), FilePath: packagePath(c),
+	}
+	if c.Expression != "" {
+		p.Licenses = []string{c.Expression}
+	}
+	for _, purl := range c.DependsOn {
+		if id := b.ids[purl]; id != "" {
+			p.DependsOn = append(p.DependsOn, id)
+		}
 	}
 	for _, location := range c.Locations {
-		if location.Line > 0 {
+		// Lines are those of the file that Target names.
+		if location.Line > 0 && location.Path == first(c).Path {
 			p.Locations = append(p.Locations, lines{StartLine: location.Line, EndLine: location.Line})
 		}
 	}
@@ -148,25 +297,39 @@ func packageOf(c component.Component) pkg {
 // packagePath is the file of one package alone; a requirements file and the
 // dpkg database hold many, and Trivy names those in Target.
 func packagePath(c component.Component) string {
-	if c.Dependency == component.Installed && strings.EqualFold(c.Ecosystem, "PyPI") {
+	if c.Dependency != component.Declared && (strings.HasPrefix(c.PURL, "pkg:pypi/") || strings.HasPrefix(c.PURL, "pkg:conda/")) {
 		return first(c).Path
 	}
 	return ""
 }
 
-func vulnerabilityOf(f finding.Finding, db finding.Database) vulnerability {
+// fingerprint is Trivy's: it stays the same from scan to scan.
+func (b builder) fingerprint(target string, f finding.Finding) string {
+	return subject.Of([]byte(strings.Join([]string{b.artifactID, target, packageID(f.Component), f.ID}, ":"))).String()
+}
+
+func (b builder) place(f finding.Finding) place {
 	c, at := f.Component, first(f.Component)
+	p := place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line, BaseImage: b.report.Image.InBase(c), Threat: f.Threat}
+	for _, l := range c.Locations[min(1, len(c.Locations)):] {
+		p.Also = append(p.Also, position(l))
+	}
+	return p
+}
+
+func (b builder) vulnerability(f finding.Finding, target string) vulnerability {
+	c, db := f.Component, b.report.Database
 	v := vulnerability{
 		VulnerabilityID: f.ID, VendorIDs: f.Aliases,
-		PkgID: c.Name + "@" + c.Version, PkgName: c.Name, PkgPath: packagePath(c),
-		PkgIdentifier: identifier{PURL: c.PURL}, InstalledVersion: c.Version,
-		FixedVersion: f.Fixed, Status: "affected", Layer: layer{DiffID: at.Layer.String()},
+		PkgID: packageID(c), PkgName: c.Name, PkgPath: packagePath(c),
+		PkgIdentifier: identify(c), InstalledVersion: c.Version,
+		FixedVersion: f.Fixed, Status: "affected", Layer: b.layer(c),
 		SeveritySource: f.Severity.Source, PrimaryURL: "https://osv.dev/vulnerability/" + f.ID,
-		DataSource: dataSource{ID: "osv", Name: "OSV", URL: db.URI},
-		Title:      f.Title, Description: f.Details, Severity: f.Severity.Level.String(),
+		DataSource: dataSource{ID: "osv", Name: "OSV", URL: db.URI}, Fingerprint: b.fingerprint(target, f),
+		Title: f.Title, Description: f.Details, Severity: f.Severity.Level.String(),
 		CweIDs: f.Weaknesses, References: f.References,
 		PublishedDate: f.Published.UTC(), LastModifiedDate: f.Modified.UTC(),
-		Assay: place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line},
+		Assay: b.place(f),
 	}
 	if f.Fixed != "" {
 		v.Status = "fixed"

@@ -3,12 +3,18 @@
 // Entry points are [Encode], for a person's or a pipeline's file, and [Report],
 // the same document for evidence. The shape is that of `trivy image --format
 // json`, SchemaVersion 2 (pkg/types/report.go of aquasecurity/trivy), so that
-// what reads Trivy's reports reads ours. What Trivy has no field for stands
-// under the key "Assay": which advisories were matched, how many packages were
-// tested and what could not be, and whether a package was found installed.
+// what reads Trivy's reports reads ours. Missing are the key "Trivy", because
+// Trivy did not scan, and Size, because Trivy counts unpacked bytes. What Trivy
+// has no field for stands under the key "Assay": which advisories were matched,
+// how many packages were tested and what could not be, whether a package was
+// found installed, every place of it, and what is known of attacks.
+//
+// A package that stands in several files is one entry, under the first of
+// them. Suppressed findings stand in ExperimentalModifiedFindings, and a result
+// without vulnerabilities has no such key.
 //
 // The package reads no reports: predicate.ReadVulnerabilities does. The same
-// report always gives the same bytes.
+// report always gives the same bytes: ids are digests of what they name.
 package trivy
 
 import (
@@ -48,7 +54,9 @@ func Report(report finding.Report, toolVersion string) (json.RawMessage, error) 
 // document and what follows are Trivy's types, as far as they are written.
 type document struct {
 	SchemaVersion int
+	ReportID      string
 	CreatedAt     time.Time `json:",omitzero"`
+	ArtifactID    string    `json:",omitempty"`
 	ArtifactName  string
 	ArtifactType  string
 	Metadata      metadata
@@ -60,7 +68,11 @@ type metadata struct {
 	OS          *operatingSystem `json:",omitempty"`
 	ImageID     string           `json:",omitempty"`
 	DiffIDs     []string         `json:",omitempty"`
+	RepoTags    []string         `json:",omitempty"`
 	RepoDigests []string         `json:",omitempty"`
+	Reference   string           `json:",omitempty"`
+	ImageConfig any              `json:",omitempty"`
+	Layers      []layer          `json:",omitempty"`
 }
 
 type operatingSystem struct {
@@ -69,18 +81,30 @@ type operatingSystem struct {
 }
 
 type result struct {
-	Target          string
-	Class           string
-	Type            string
-	Packages        []pkg           `json:",omitempty"`
-	Vulnerabilities []vulnerability `json:",omitempty"`
+	Target           string
+	Class            string
+	Type             string
+	Packages         []pkg             `json:",omitempty"`
+	Vulnerabilities  []vulnerability   `json:",omitempty"`
+	ModifiedFindings []modifiedFinding `json:"ExperimentalModifiedFindings,omitempty"`
+}
+
+// modifiedFinding is a finding that does not count.
+type modifiedFinding struct {
+	Type      string
+	Status    string
+	Statement string
+	Source    string
+	Finding   vulnerability
 }
 
 type identifier struct {
 	PURL string `json:",omitempty"`
+	UID  string `json:",omitempty"`
 }
 
 type layer struct {
+	Digest string `json:",omitempty"`
 	DiffID string `json:",omitempty"`
 }
 
@@ -95,9 +119,11 @@ type pkg struct {
 	Identifier identifier `json:",omitzero"`
 	Version    string
 	Arch       string   `json:",omitempty"`
+	Dev        bool     `json:",omitempty"`
 	SrcName    string   `json:",omitempty"`
 	SrcVersion string   `json:",omitempty"`
 	Licenses   []string `json:",omitempty"`
+	DependsOn  []string `json:",omitempty"`
 	Layer      layer    `json:",omitzero"`
 	FilePath   string   `json:",omitempty"`
 	Locations  []lines  `json:",omitempty"`
@@ -132,6 +158,7 @@ type vulnerability struct {
 	SeveritySource   string `json:",omitempty"`
 	PrimaryURL       string
 	DataSource       dataSource
+	Fingerprint      string
 	Title            string `json:",omitempty"`
 	Description      string `json:",omitempty"`
 	Severity         string
@@ -144,12 +171,28 @@ type vulnerability struct {
 	Assay            place           `json:",omitzero"`
 }
 
-// place says how a vulnerable package is known, and where it was found.
+// note is something to know of the inventory that leaves nothing untested.
+type note struct {
+	Text string `json:"text"`
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+// place says how a vulnerable package is known and where it was found, and
+// what is known of attacks.
 type place struct {
 	Dependency string   `json:"dependency,omitempty"`
 	Groups     []string `json:"groups,omitempty"`
 	Path       string   `json:"path,omitempty"`
 	Line       int      `json:"line,omitempty"`
+	// Also are the further places, "path:line".
+	Also      []string       `json:"also,omitempty"`
+	BaseImage bool           `json:"baseImage,omitempty"`
+	Threat    finding.Threat `json:"threat,omitzero"`
+	// By, Justification and Until are of a suppression.
+	By            string    `json:"by,omitempty"`
+	Justification string    `json:"justification,omitempty"`
+	Until         time.Time `json:"until,omitzero"`
 }
 
 // extension is the top-level key "Assay"; predicate reads it back.
@@ -161,12 +204,8 @@ type extension struct {
 	Dependencies dependencies `json:"dependencies"`
 	Unresolved   []unresolved `json:"unresolved"`
 	Notes        []note       `json:"notes,omitempty"`
-}
-
-type note struct {
-	Text string `json:"text"`
-	Path string `json:"path,omitempty"`
-	Line int    `json:"line,omitempty"`
+	// SBOMs are what the packages were read from, where not from the target.
+	SBOMs []finding.SBOM `json:"sboms,omitempty"`
 }
 
 type database struct {
@@ -180,6 +219,7 @@ type database struct {
 type dependencies struct {
 	Installed int `json:"installed"`
 	Declared  int `json:"declared"`
+	Packaged  int `json:"packaged,omitempty"`
 }
 
 type unresolved struct {

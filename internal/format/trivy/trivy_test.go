@@ -178,14 +178,14 @@ func TestShape(t *testing.T) {
 }
 
 func TestFileTargetHasNoRepoDigest(t *testing.T) {
-	for _, target := range []string{"./image.tar", "/srv/layout", "images/layout", "layout"} {
+	for _, target := range []string{"./image.tar", "/srv/layout", "images/layout", "layout", "docker-archive:/srv/image.tar", "docker-archive:image.tar", "oci:build/image", "oci:/srv/layout", "oci:8080/layout"} {
 		report := sample()
 		report.Target = target
 		raw, err := trivy.Report(report, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(raw, []byte("RepoDigests")) {
+		if bytes.Contains(raw, []byte("RepoDigests")) || bytes.Contains(raw, []byte("RepoTags")) || bytes.Contains(raw, []byte("Reference\"")) {
 			t.Errorf("%s is taken for a repository", target)
 		}
 	}

@@ -97,6 +97,9 @@ func New(config Config) (*Attester, error) {
 	}}, nil
 }
 
+// Self is the signer that the attester's own key speaks for.
+func (a *Attester) Self() trust.Signer { return a.self }
+
 // Image is what evidence is about: a manifest or an index, by digest, in the
 // repository where its evidence is stored.
 type Image struct {

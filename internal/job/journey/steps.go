@@ -19,6 +19,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
 	"github.com/seed-161fc314/assay/internal/format/junit"
 	"github.com/seed-161fc314/assay/internal/format/sarif"
+	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/spdx"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/builder"
@@ -60,19 +61,15 @@ func (r *run) source(ctx context.Context) (string, error) {
 
 // over picks the findings that stop a journey.
 func (r *run) over(findings []finding.Finding) ([]finding.Finding, error) {
-	threshold := []finding.Level{finding.Critical, finding.High}
-	if len(r.File.Scan.FailOn) > 0 {
-		threshold = nil
-		for _, word := range r.File.Scan.FailOn {
-			level, err := finding.ParseLevel(word)
-			if err != nil {
-				return nil, err
-			}
-			threshold = append(threshold, level)
+	threshold := finding.DefaultThreshold()
+	if words := r.File.Scan.FailOn; len(words) > 0 {
+		var err error
+		if threshold, err = finding.ParseThreshold(words); err != nil {
+			return nil, err
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool {
-		return !slices.Contains(threshold, f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Fixed == ""
+		return !threshold.Reached(f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Fixed == ""
 	}), nil
 }
 
@@ -207,10 +204,11 @@ func (r *run) sbom(context.Context) (string, error) {
 		}
 		var cdx, spdxJSON bytes.Buffer
 		name := r.File.Image
-		if err := cyclonedx.Encode(&cdx, cyclonedx.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}); err != nil {
+		listed := sbom.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Image: img.Report.Image, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}
+		if err := cyclonedx.Encode(&cdx, listed, cyclonedx.V16); err != nil {
 			return "", err
 		}
-		if err := spdx.Encode(&spdxJSON, spdx.Document{Name: name, Digest: img.Digest, Kind: finding.Container, Inventory: img.Report.Inventory, Created: created, ToolVersion: r.Version}); err != nil {
+		if err := spdx.Encode(&spdxJSON, listed); err != nil {
 			return "", err
 		}
 		img.Documents = []document{{predicate.TypeCycloneDX, cdx.Bytes()}, {predicate.TypeSPDX, spdxJSON.Bytes()}}

@@ -92,6 +92,9 @@ func (s *Scanner) Image(ctx context.Context, image v1.Image, reference string, d
 	report := finding.Report{Target: reference, Kind: finding.Container, Digest: digest, Image: &finding.Image{}}
 	return s.report(ctx, report, lookedImage, func() (component.Inventory, error) {
 		inventory, description, err := ImageInventory(ctx, image, s.config.Environment)
+		if err == nil {
+			err = stored(image, &description)
+		}
 		*report.Image = description
 		return inventory, err
 	})

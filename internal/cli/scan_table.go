@@ -1,0 +1,392 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/remedy"
+)
+
+// maxListed is how many lines the short lists of a table have; what is left
+// out is counted, and stands in every other output.
+const maxListed = 40
+
+// reportTable prints a report for people: what is wrong, the most urgent
+// first, then what could not be tested, and last what to do.
+func (h *Host) reportTable(w io.Writer, v view) error {
+	fmt.Fprintf(w, "%s: %s\n", clean(v.Target), packages(v.Inventory.Components))
+	for _, s := range v.SBOMs {
+		fmt.Fprintf(w, "packages as listed by: %s\n", clean(s.String()))
+	}
+	if v.Database.Sample {
+		fmt.Fprintf(w, "advisories: the built-in SAMPLE of %d, which knows a handful of packages; import real ones with `assay db import`\n", v.Database.Records)
+	} else {
+		fmt.Fprintf(w, "advisories: %d, newest of %s\n", v.Database.Records, v.Database.LastUpdate.Format("2006-01-02"))
+	}
+	if err := h.findings(w, v.Report); err != nil {
+		return err
+	}
+	var suppressed, untested, notes []string
+	for _, s := range v.Suppressed {
+		suppressed = append(suppressed, suppression(s))
+	}
+	for _, u := range v.Inventory.Unresolved {
+		untested = append(untested, fmt.Sprintf("%s: %s: %s", place(u.Location), u.Text, u.Reason))
+	}
+	for _, n := range v.Inventory.Notes {
+		notes = append(notes, place(n.Location)+": "+n.Text)
+	}
+	listed(w, "suppressed", suppressed)
+	listed(w, "not tested", untested)
+	listed(w, "notes", notes)
+	heal(w, v.Report)
+	_, err := fmt.Fprintf(w, "\n%s\n", v.summary())
+	return err
+}
+
+// packages says how many packages were tested, and how they are known.
+func packages(components []component.Component) string {
+	known := map[component.Dependency]int{}
+	for _, c := range components {
+		known[c.Dependency]++
+	}
+	word := "packages"
+	if len(components) == 1 {
+		word = "package"
+	}
+	text := fmt.Sprintf("%d %s tested (%d declared, %d installed", len(components), word, known[component.Declared], known[component.Installed])
+	if n := known[component.Packaged]; n > 0 {
+		text += fmt.Sprintf(", %d as files", n)
+	}
+	return text + ")"
+}
+
+// findings prints the tables: one, or for an image whose base is known one of
+// what its own layers brought and one of the rest.
+func (h *Host) findings(w io.Writer, report finding.Report) error {
+	var own, base []finding.Finding
+	for _, f := range report.Findings {
+		if report.Image.InBase(f.Component) {
+			base = append(base, f)
+		} else {
+			own = append(own, f)
+		}
+	}
+	if len(own) > 0 {
+		fmt.Fprintln(w)
+		if len(base) > 0 {
+			fmt.Fprintln(w, "in this image's own layers:")
+		}
+		if err := h.findingTable(w, own); err != nil {
+			return err
+		}
+	}
+	if len(base) == 0 {
+		return nil
+	}
+	name := ""
+	if report.Image.Base != "" {
+		name = " (" + clean(report.Image.Base) + ")"
+	}
+	fmt.Fprintf(w, "\nfrom the base image%s:\n", name)
+	return h.findingTable(w, base)
+}
+
+// byPackage orders findings by urgency, and keeps those of one package
+// together, where its most urgent one stands.
+func byPackage(findings []finding.Finding) []finding.Finding {
+	sorted := slices.Clone(findings)
+	slices.SortStableFunc(sorted, finding.Urgency)
+	at := map[string]int{}
+	var groups [][]finding.Finding
+	for _, f := range sorted {
+		k := packageKey(f.Component)
+		i, found := at[k]
+		if !found {
+			i = len(groups)
+			at[k] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], f)
+	}
+	return slices.Concat(groups...)
+}
+
+func packageKey(c component.Component) string {
+	return strings.Join([]string{c.PURL, c.Name, c.Version, string(c.Dependency), where(c)}, "\x00")
+}
+
+// column is one column of the table of findings.
+type column struct {
+	head string
+	cell func(finding.Finding) string
+}
+
+// columns are those that say something of some finding.
+func columns(findings []finding.Finding) []column {
+	list := []column{
+		{"SEVERITY", func(f finding.Finding) string { return f.Severity.Level.String() }},
+		{"ID", func(f finding.Finding) string { return f.ID }},
+	}
+	if slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Threat.Exploited != nil }) {
+		list = append(list, column{"KEV", exploited})
+	}
+	if slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Threat.EPSS != nil }) {
+		list = append(list, column{"EPSS", epss})
+	}
+	return append(list,
+		column{"PACKAGE", func(f finding.Finding) string { return f.Component.Name }},
+		column{"INSTALLED", func(f finding.Finding) string { return f.Component.Version }},
+		column{"FIXED IN", func(f finding.Finding) string {
+			if f.Fixed == "" {
+				return "-"
+			}
+			return f.Fixed
+		}},
+		column{"WHERE", func(f finding.Finding) string { return where(f.Component) }},
+		column{"TITLE", func(f finding.Finding) string { return f.Headline() }})
+}
+
+// exploited marks what CISA's catalogue of known exploited vulnerabilities has.
+func exploited(f finding.Finding) string {
+	switch x := f.Threat.Exploited; {
+	case x == nil:
+		return ""
+	case x.Ransomware:
+		return "KEV, ransomware"
+	}
+	return "KEV"
+}
+
+func epss(f finding.Finding) string {
+	if f.Threat.EPSS == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.1f%%", 100*f.Threat.EPSS.Probability)
+}
+
+func (h *Host) findingTable(w io.Writer, findings []finding.Finding) error {
+	sorted := byPackage(findings)
+	shown := columns(sorted)
+	var header []string
+	for _, c := range shown {
+		header = append(header, c.head)
+	}
+	var rows [][]string
+	for i, f := range sorted {
+		var row []string
+		for _, c := range shown {
+			cell := clean(c.cell(f))
+			repeated := h.OutTerminal && i > 0 && packageKey(f.Component) == packageKey(sorted[i-1].Component)
+			if repeated && (c.head == "PACKAGE" || c.head == "INSTALLED" || c.head == "WHERE") {
+				cell = ""
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	header, rows = h.fit(header, rows)
+	return h.table(w, header, rows, func(row, column int, cell string) string {
+		switch header[column] {
+		case "SEVERITY":
+			return h.paintLevel(sorted[row].Severity.Level, cell)
+		case "KEV":
+			return h.colour("1;31", cell)
+		}
+		return cell
+	})
+}
+
+// Widths of the columns that give way.
+const (
+	pipedTitle = 100 // where there is no terminal
+	leastTitle = 16
+	leastPlace = 14
+)
+
+// fit cuts titles, and on a narrow terminal places, to the terminal's width,
+// each with a mark; a title that has no room at all has no column.
+func (h *Host) fit(header []string, rows [][]string) ([]string, [][]string) {
+	title, place := len(header)-1, len(header)-2
+	if !h.OutTerminal {
+		for _, row := range rows {
+			row[title] = shorten(row[title], pipedTitle)
+		}
+		return header, rows
+	}
+	widths := make([]int, len(header))
+	used := 0
+	for i := range header {
+		for _, row := range append([][]string{header}, rows...) {
+			widths[i] = max(widths[i], len([]rune(row[i])))
+		}
+		if i != title {
+			used += widths[i] + 2
+		}
+	}
+	if over := used + leastTitle - h.Width; over > 0 {
+		most := max(widths[place]-over, leastPlace)
+		for _, row := range rows {
+			if text := []rune(row[place]); len(text) > most { // the end of a path says more
+				row[place] = "…" + string(text[len(text)-most+1:])
+			}
+		}
+		used -= widths[place] - min(widths[place], most)
+	}
+	room := h.Width - used
+	for i, row := range rows {
+		if room < leastTitle {
+			rows[i] = row[:title]
+		} else {
+			row[title] = shorten(row[title], room)
+		}
+	}
+	if room < leastTitle {
+		header = header[:title]
+	}
+	return header, rows
+}
+
+func shorten(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return strings.TrimRight(string(runes[:most-1]), " ") + "…"
+	}
+	return text
+}
+
+// where is a component's place for people, with the line where there is one.
+// An installed Python package is where it was installed to.
+func where(c component.Component) string {
+	var places []string
+	for _, l := range c.Locations {
+		switch base := path.Base(l.Path); {
+		case c.Dependency == component.Declared:
+			places = append(places, place(l))
+		case base == "METADATA" || base == "PKG-INFO":
+			places = append(places, path.Dir(path.Dir(l.Path)))
+		default:
+			places = append(places, l.Path)
+		}
+	}
+	if len(places) > 2 {
+		places = append(places[:2], fmt.Sprintf("and %d more", len(places)-2))
+	}
+	text := strings.Join(places, ", ")
+	if len(c.Groups) > 0 {
+		text += " (" + strings.Join(c.Groups, ", ") + ")"
+	}
+	return text
+}
+
+func place(l component.Location) string {
+	if l.Line > 0 {
+		return fmt.Sprintf("%s:%d", l.Path, l.Line)
+	}
+	return l.Path
+}
+
+func suppression(s finding.Suppressed) string {
+	c := s.Finding.Component
+	words := []string{s.Status}
+	for _, word := range []string{s.Justification, s.Statement} {
+		if word != "" {
+			words = append(words, word)
+		}
+	}
+	source := place(s.Source)
+	if s.By != "" {
+		source += ", " + s.By
+	}
+	if !s.Until.IsZero() {
+		source += ", until " + s.Until.UTC().Format("2006-01-02")
+	}
+	return fmt.Sprintf("%s %s in %s %s: %s (%s)", s.Finding.Severity.Level, s.Finding.ID, c.Name, c.Version, strings.Join(words, ", "), source)
+}
+
+// listed prints a short list under a head that counts all of it. A line never
+// begins with text from outside, which a CI system may take for a command.
+func listed(w io.Writer, head string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s (%d):\n", head, len(lines))
+	for i, line := range lines {
+		if i == maxListed && len(lines) > maxListed+1 {
+			fmt.Fprintf(w, "  - and %d more; -o json lists all\n", len(lines)-maxListed)
+			return
+		}
+		fmt.Fprintf(w, "  - %s\n", clean(line))
+	}
+}
+
+// heal prints the commands and edits that heal the findings.
+func heal(w io.Writer, report finding.Report) {
+	steps := remedy.Steps(report)
+	if len(steps) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nwhat heals it:")
+	for _, step := range steps {
+		for _, line := range step.Lines() {
+			fmt.Fprintf(w, "  %s\n", clean(line))
+		}
+	}
+}
+
+// summary is the last line: how many, how bad, what was left out, and why the
+// command ends as it does.
+func (v view) summary() string {
+	var notes []string
+	exploited := 0
+	for _, f := range v.Findings {
+		if f.Threat.Exploited != nil {
+			exploited++
+		}
+	}
+	for _, n := range []struct {
+		count int
+		text  string
+	}{{exploited, "known to be exploited"}, {v.hidden, "left out by --severity or --ignore-unfixed"}, {len(v.Suppressed), "suppressed"}, {len(v.Inventory.Unresolved), "not tested"}} {
+		if n.count > 0 {
+			notes = append(notes, fmt.Sprintf("%d %s", n.count, n.text))
+		}
+	}
+	if v.counted == 0 && len(v.Findings) > 0 {
+		notes = append(notes, "none counts (--fail-on "+v.threshold.String()+")")
+	}
+	text := counts(v.Findings)
+	if len(v.Findings) == 0 && v.hidden > 0 {
+		text = "no vulnerability of those that were asked for"
+	}
+	return strings.Join(append([]string{text}, notes...), "; ")
+}
+
+// counts says how many findings there are of each severity.
+func counts(findings []finding.Finding) string {
+	if len(findings) == 0 {
+		return "no known vulnerability in what was tested"
+	}
+	var counts [5]int
+	for _, f := range findings {
+		counts[f.Severity.Level]++
+	}
+	var parts []string
+	for level := finding.Critical; ; level-- {
+		if counts[level] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[level], strings.ToLower(level.String())))
+		}
+		if level == finding.Unknown {
+			break
+		}
+	}
+	word := "vulnerabilities"
+	if len(findings) == 1 {
+		word = "vulnerability"
+	}
+	return fmt.Sprintf("%d %s: %s", len(findings), word, strings.Join(parts, ", "))
+}
