@@ -63,6 +63,7 @@ var heavy = map[string]string{
 	"github.com/spdx/tools-golang":                         "internal/format/spdx",
 	"github.com/owenrumney/go-sarif":                       "internal/format/sarif",
 	"github.com/pandatix/go-cvss":                          "internal/format/osv",
+	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",
 	"github.com/sigstore/protobuf-specs":                   "internal/format/bundle",
 	"github.com/spf13/cobra":                               "internal/cli",
 }

@@ -19,7 +19,7 @@ import (
 )
 
 func newSBOM(host *Host) *cobra.Command {
-	var format, output, platform string
+	var format, output, platform, python string
 	command := &cobra.Command{
 		Use: "sbom TARGET", Short: "List what is in it, as CycloneDX or SPDX",
 		Long: `SBOM lists the packages of a target as CycloneDX 1.6 or 1.7 or SPDX 2.3 JSON, with
@@ -35,16 +35,21 @@ else when the image or the document says that it was made, or else 1970-01-01.`,
 			if err := oneOf("-o", format, sbomFormats...); err != nil {
 				return err
 			}
-			return runSBOM(cmd.Context(), host, args[0], format, output, platform)
+			return runSBOM(cmd.Context(), host, args[0], format, output, platform, python)
 		},
 	}
 	formatFlag(command, &format, "cyclonedx", sbomFormats...)
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
-	command.Flags().StringVar(&platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
+	command.Flags().StringVar(&platform, "platform", "", platformHelp)
+	command.Flags().StringVar(&python, "python-version", "", pythonHelp)
 	return command
 }
 
-func runSBOM(ctx context.Context, host *Host, name, format, output, platform string) error {
+func runSBOM(ctx context.Context, host *Host, name, format, output, platform, python string) error {
+	environment, err := environmentOf(python, platform)
+	if err != nil {
+		return err
+	}
 	target, err := host.open(ctx, name, platform)
 	if err != nil {
 		return err
@@ -54,7 +59,7 @@ func runSBOM(ctx context.Context, host *Host, name, format, output, platform str
 	if err != nil {
 		return err
 	}
-	document, err := documentOf(ctx, target)
+	document, err := documentOf(ctx, target, environment)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", name, err)
 	}
@@ -80,7 +85,7 @@ func encodeSBOM(w io.Writer, format string, document sbom.Document) error {
 }
 
 // documentOf lists what is in a target.
-func documentOf(ctx context.Context, t target) (sbom.Document, error) {
+func documentOf(ctx context.Context, t target, environment requirement.Environment) (sbom.Document, error) {
 	document := sbom.Document{Name: t.name, Digest: t.digest, Kind: t.kind}
 	var err error
 	switch {
@@ -91,12 +96,12 @@ func documentOf(ctx context.Context, t target) (sbom.Document, error) {
 		}
 	case t.image != nil:
 		document.Image = &finding.Image{}
-		document.Inventory, *document.Image, err = scan.ImageInventory(ctx, t.image, requirement.Environment{})
+		document.Inventory, *document.Image, err = scan.ImageInventory(ctx, t.image, environment)
 		document.Created = document.Image.Created
 	case t.file != "":
-		document.Inventory, err = scan.FileInventory(t.files, t.file, requirement.Environment{})
+		document.Inventory, err = scan.FileInventory(t.files, t.file, environment)
 	default:
-		document.Inventory, err = scan.DirectoryInventory(ctx, t.files, requirement.Environment{})
+		document.Inventory, err = scan.DirectoryInventory(ctx, t.files, environment)
 	}
 	return document, err
 }

@@ -22,12 +22,12 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 
 // scanFlags are the flags of `assay scan`.
 type scanFlags struct {
-	db, format, output, platform string
-	maxAge                       string
-	severity, failOn             []string
-	exitCode                     int
-	exitCodeSet, failOnSet       bool
-	ignoreUnfixed                bool
+	db, maxAge, format, output string
+	platform, python           string
+	severity, failOn           []string
+	exitCode                   int
+	exitCodeSet, failOnSet     bool
+	ignoreUnfixed              bool
 	// fromSBOM reads the packages from what key signed about the image.
 	fromSBOM bool
 	key      string
@@ -63,6 +63,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 --key signed about it, of which the newest counts.`,
 		Example: `  assay scan . --db sample
   assay scan requirements.txt -o json
+  assay scan uv.lock --python-version 3.12 --platform linux/arm64
   assay scan registry.example.com/app:1.0 --severity CRITICAL,HIGH --exit-code 0
   assay scan oci:build/image -o sarif --output results.sarif
   assay scan . --fail-on medium,unknown --ignore-unfixed
@@ -81,7 +82,8 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 	command.Flags().BoolVar(&flags.fromSBOM, "from-sbom", false, "scan an image from its signed SBOMs, without pulling it")
 	command.Flags().StringVar(&flags.key, "key", "", "public key file: who must have signed the SBOM of --from-sbom")
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
-	command.Flags().StringVar(&flags.platform, "platform", "", "platform of a multi-platform image (default: linux on this machine's architecture)")
+	command.Flags().StringVar(&flags.platform, "platform", "", platformHelp)
+	command.Flags().StringVar(&flags.python, "python-version", "", pythonHelp)
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
@@ -132,7 +134,11 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err := host.bound(db, flags.maxAge); err != nil {
 		return err
 	}
-	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Rules: rules, RequirePinned: flags.rules.requirePinned})
+	environment, err := environmentOf(flags.python, flags.platform)
+	if err != nil {
+		return err
+	}
+	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Environment: environment, Rules: rules, RequirePinned: flags.rules.requirePinned})
 	if err != nil {
 		return err
 	}

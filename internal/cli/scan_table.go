@@ -35,7 +35,7 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 	if err := h.findings(w, v.Report); err != nil {
 		return err
 	}
-	var suppressed, expired, untested []string
+	var suppressed, expired, untested, notes []string
 	for _, s := range v.Suppressed {
 		suppressed = append(suppressed, suppression(s))
 	}
@@ -45,9 +45,13 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 	for _, e := range v.Expired {
 		expired = append(expired, fmt.Sprintf("%s: %s ended on %s", place(e.Source), strings.TrimSuffix(e.ID+" "+e.Scope, " "), e.Ended.Format("2006-01-02")))
 	}
+	for _, n := range v.Inventory.Notes {
+		notes = append(notes, place(n.Location)+": "+n.Text)
+	}
 	listed(w, "suppressed", suppressed)
 	listed(w, "expired ignores, which count", expired)
 	listed(w, "not tested", untested)
+	listed(w, "notes", notes)
 	heal(w, v.Report)
 	_, err := fmt.Fprintf(w, "\n%s\n", v.summary())
 	return err

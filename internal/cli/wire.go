@@ -25,6 +25,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/oci/registry"
@@ -209,7 +210,7 @@ type target struct {
 	digest subject.Digest
 }
 
-const targetHelp = "a directory, a requirements file, an image reference, oci:DIR (an OCI image layout),\n" +
+const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout),\n" +
 	"docker-archive:FILE, or an SBOM: CycloneDX or SPDX in JSON, told by its content (sbom:-\n" +
 	"reads standard input)"
 
@@ -251,7 +252,7 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		return target{}, err
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json") {
+	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json") || scan.Reads(filepath.ToSlash(name)) {
 		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
 	}
 	client := h.registries()

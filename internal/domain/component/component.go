@@ -89,6 +89,14 @@ type Unresolved struct {
 	Location Location `json:"location"`
 }
 
+// Note is something to know about how the inventory came to be that leaves
+// nothing untested: another index, packages that are for other environments.
+type Note struct {
+	// Text is a sentence.
+	Text     string   `json:"text"`
+	Location Location `json:"location"`
+}
+
 // OperatingSystem is what /etc/os-release says of an image's distribution.
 type OperatingSystem struct {
 	// ID is the lower-case name, such as "debian" or "ubuntu".
@@ -128,6 +136,8 @@ type Inventory struct {
 	Components []Component `json:"components"`
 	// Unresolved are sorted by location and text.
 	Unresolved []Unresolved `json:"unresolved"`
+	// Notes are sorted like Unresolved.
+	Notes []Note `json:"notes,omitempty"`
 	// OperatingSystem is nil outside images and in images without one.
 	OperatingSystem *OperatingSystem `json:"operatingSystem,omitempty"`
 	// Sources are the lockfiles and package databases that were read.
@@ -144,6 +154,9 @@ func (i *Inventory) Sort() {
 			cmp.Compare(a.Dependency, b.Dependency), compareFirst(a.Locations, b.Locations))
 	})
 	slices.SortStableFunc(i.Unresolved, func(a, b Unresolved) int {
+		return cmp.Or(compareLocation(a.Location, b.Location), cmp.Compare(a.Text, b.Text))
+	})
+	slices.SortStableFunc(i.Notes, func(a, b Note) int {
 		return cmp.Or(compareLocation(a.Location, b.Location), cmp.Compare(a.Text, b.Text))
 	})
 	slices.SortStableFunc(i.Sources, func(a, b Source) int { return cmp.Compare(a.Path, b.Path) })

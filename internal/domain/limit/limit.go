@@ -26,8 +26,12 @@ const (
 	// Policy is the largest policy, configuration or Kubernetes manifest
 	// file, in bytes.
 	Policy = 4 << 20
-	// Lockfile is the largest requirements file, in bytes.
+	// Lockfile is the largest requirements file, lockfile or project file, in
+	// bytes.
 	Lockfile = 16 << 20
+	// Marker is the longest environment marker, in bytes; uv writes some of
+	// many kilobytes.
+	Marker = 256 << 10
 	// PackageMetadata is the largest METADATA, RECORD, os-release or label
 	// file, in bytes.
 	PackageMetadata = 16 << 20
@@ -95,6 +99,22 @@ const (
 	// RequirementIncludes is how many files a requirements file may pull in
 	// through -r and -c, itself included.
 	RequirementIncludes = 256
+	// LockedPackages is how many entries for packages one lockfile may hold;
+	// the largest monorepos have a few thousand.
+	LockedPackages = 20_000
+	// LockedEdges is how many dependencies between its packages one lockfile
+	// may hold.
+	LockedEdges = 1_000_000
+	// LockedGroups is how many extras and dependency groups one lockfile or
+	// project file may name.
+	LockedGroups = 1024
+	// TOMLDepth is how deeply a TOML document may nest, TOMLValues how many
+	// values it may hold.
+	TOMLDepth  = 128
+	TOMLValues = 1_000_000
+	// ConstraintChecks is how often the requirements of one file and those
+	// that it includes may be held against a constraint (-c).
+	ConstraintChecks = 1_000_000
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for

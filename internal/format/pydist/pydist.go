@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"regexp"
 	"strconv"
@@ -32,17 +33,58 @@ import (
 // Ecosystem is OSV's name for the Python Package Index.
 const Ecosystem = "PyPI"
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
-// Normalise spells a project's name as PEP 503 compares it.
+// Normalise spells a project's name as PEP 503 compares it: in lower case, and
+// every run of "-", "_" and "." as one "-".
 func Normalise(name string) string {
-	return strings.ToLower(separators.ReplaceAllString(name, "-"))
+	normal, run := true, false
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		separator := c == '-' || c == '_' || c == '.'
+		if c == '_' || c == '.' || separator && run || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+			normal = false
+			break
+		}
+		run = separator
+	}
+	if normal {
+		return name
+	}
+	var b strings.Builder
+	run = false
+	for _, r := range strings.ToLower(name) {
+		if r == '-' || r == '_' || r == '.' {
+			if !run {
+				b.WriteByte('-')
+			}
+			run = true
+			continue
+		}
+		b.WriteRune(r)
+		run = false
+	}
+	return b.String()
 }
 
 var nameShape = regexp.MustCompile(`(?i)^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$`)
 
 // ValidName says whether text can be a project's name (PEP 508).
 func ValidName(text string) bool { return len(text) <= 256 && nameShape.MatchString(text) }
+
+// IsPublicIndex says whether a URL is that of the Python Package Index's simple
+// API, or of the place that its files come from.
+func IsPublicIndex(location string) bool {
+	u, err := url.Parse(location)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return false
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "pypi.org", "pypi.python.org", "www.pypi.org":
+		return path.Clean(u.Path+"/") == "/simple" || strings.TrimSuffix(u.Path, "/") == ""
+	case "files.pythonhosted.org":
+		return true
+	}
+	return false
+}
 
 // PURL is the package URL of a normalised name and a version.
 func PURL(name, version string) string {

@@ -3,70 +3,87 @@ package requirement
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
-// Environment is what markers are evaluated for: the variables of PEP 508,
-// "Environment Markers".
-type Environment struct {
-	// PythonVersion is "3.11", PythonFullVersion "3.11.9".
-	PythonVersion, PythonFullVersion string
-	// OSName is os.name ("posix"), SysPlatform sys.platform ("linux").
-	OSName, SysPlatform string
-	// PlatformMachine is "x86_64", PlatformSystem "Linux".
-	PlatformMachine, PlatformSystem string
-	// PlatformRelease and PlatformVersion are the kernel's; often "".
-	PlatformRelease, PlatformVersion string
-	// PlatformPythonImplementation is "CPython", ImplementationName
-	// "cpython", ImplementationVersion its version.
-	PlatformPythonImplementation, ImplementationName, ImplementationVersion string
+// Scope is what a marker is evaluated in: an environment, and the names that
+// were asked for. In a requirements file nobody asks for any.
+type Scope struct {
+	Environment
+	// Extras and Groups (dependency groups, PEP 735) are normalised names.
+	Extras, Groups []string
 }
 
-// DefaultEnvironment is CPython 3.11 on Linux, x86_64: what most workload
-// images run. PlatformRelease and PlatformVersion are empty.
-func DefaultEnvironment() Environment {
-	return Environment{
-		PythonVersion: "3.11", PythonFullVersion: "3.11.9", OSName: "posix", SysPlatform: "linux",
-		PlatformMachine: "x86_64", PlatformSystem: "Linux",
-		PlatformPythonImplementation: "CPython", ImplementationName: "cpython", ImplementationVersion: "3.11.9",
+// Marker is a parsed environment marker. The zero value holds everywhere.
+type Marker struct{ marker marker }
+
+// ParseMarker reads a marker as lockfiles have it: by PEP 508, and with the
+// variables "extras" and "dependency_groups" of PEP 751. An empty text holds
+// everywhere. Errors have no place; the caller knows it.
+func ParseMarker(text string) (Marker, error) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return Marker{}, nil
 	}
+	m, err := parseMarker(text, true)
+	if err != nil {
+		return Marker{}, fmt.Errorf("marker %.200q: %w", text, err)
+	}
+	return Marker{m}, nil
 }
 
-func (e Environment) lookup(name string) (string, bool) {
-	switch strings.ReplaceAll(name, ".", "_") {
-	case "python_version":
-		return e.PythonVersion, true
-	case "python_full_version":
-		return e.PythonFullVersion, true
-	case "os_name":
-		return e.OSName, true
-	case "sys_platform":
-		return e.SysPlatform, true
-	case "platform_machine":
-		return e.PlatformMachine, true
-	case "platform_system":
-		return e.PlatformSystem, true
-	case "platform_release":
-		return e.PlatformRelease, true
-	case "platform_version":
-		return e.PlatformVersion, true
-	case "platform_python_implementation", "python_implementation":
-		return e.PlatformPythonImplementation, true
-	case "implementation_name":
-		return e.ImplementationName, true
-	case "implementation_version":
-		return e.ImplementationVersion, true
-	case "extra":
-		return "", true // no extra is asked for in a requirements file
+// Holds says whether the marker holds. A comparison that has no meaning is an
+// error.
+func (m Marker) Holds(scope *Scope) (bool, error) {
+	if m.marker == nil {
+		return true, nil
 	}
-	return "", false
+	return m.marker.evaluate(scope)
+}
+
+// Names are the names that the marker compares with extra, extras and
+// dependency_groups, in its order.
+func (m Marker) Names() (extras, groups []string) {
+	switch m := m.marker.(type) {
+	case markerAnd:
+		extras, groups = Marker{m.a}.Names()
+		e, g := Marker{m.b}.Names()
+		return append(extras, e...), append(groups, g...)
+	case markerOr:
+		return Marker{markerAnd(m)}.Names()
+	case comparison:
+		switch name := m.variable(); name {
+		case "extra", "extras":
+			return []string{pydist.Normalise(m.literal())}, nil
+		case "dependency_groups":
+			return nil, []string{pydist.Normalise(m.literal())}
+		}
+	}
+	return nil, nil
+}
+
+// Holds says whether a marker (PEP 508) holds in an environment. A marker that
+// cannot be read or evaluated is an error.
+func Holds(text string, environment Environment) (bool, error) {
+	m, err := parseMarker(strings.TrimSpace(text), false)
+	if err != nil {
+		return false, fmt.Errorf("marker %q: %w", text, err)
+	}
+	holds, err := m.evaluate(&Scope{Environment: environment})
+	if err != nil {
+		return false, fmt.Errorf("marker %q: %w", text, err)
+	}
+	return holds, nil
 }
 
 // marker is a parsed environment marker.
 type marker interface {
-	evaluate(Environment) (bool, error)
+	evaluate(*Scope) (bool, error)
 }
 
 type markerAnd struct{ a, b marker }
@@ -80,7 +97,7 @@ type operand struct {
 	literal bool
 }
 
-func (m markerAnd) evaluate(e Environment) (bool, error) {
+func (m markerAnd) evaluate(e *Scope) (bool, error) {
 	a, err := m.a.evaluate(e)
 	if err != nil {
 		return false, err
@@ -89,7 +106,7 @@ func (m markerAnd) evaluate(e Environment) (bool, error) {
 	return a && b, err
 }
 
-func (m markerOr) evaluate(e Environment) (bool, error) {
+func (m markerOr) evaluate(e *Scope) (bool, error) {
 	a, err := m.a.evaluate(e)
 	if err != nil {
 		return false, err
@@ -98,7 +115,18 @@ func (m markerOr) evaluate(e Environment) (bool, error) {
 	return a || b, err
 }
 
-func (o operand) value(e Environment) (string, error) {
+// name is the variable's, "" for a literal.
+func (o operand) name() string {
+	if o.literal {
+		return ""
+	}
+	return o.text
+}
+
+// sets are the variables that stand for names that were asked for.
+var sets = map[string]bool{"extra": true, "extras": true, "dependency_groups": true}
+
+func (o operand) value(e *Scope) (string, error) {
 	if o.literal {
 		return o.text, nil
 	}
@@ -109,9 +137,51 @@ func (o operand) value(e Environment) (string, error) {
 	return value, nil
 }
 
+// variable is the side that is no literal, literal the other one.
+func (c comparison) variable() string {
+	if c.left.literal {
+		return c.right.text
+	}
+	return c.left.text
+}
+
+func (c comparison) literal() string {
+	if c.left.literal {
+		return c.left.text
+	}
+	return c.right.text
+}
+
+// asked evaluates a comparison with the names that were asked for: with
+// "extra" as PEP 508 has it, of which any may be meant, and with the sets of
+// PEP 751.
+func (c comparison) asked(e *Scope) (bool, error) {
+	names := e.Extras
+	if c.variable() == "dependency_groups" {
+		names = e.Groups
+	}
+	wanted := pydist.Normalise(c.literal())
+	has := slices.Contains(names, wanted) || wanted == "" && len(names) == 0
+	switch {
+	case !c.left.literal && !c.right.literal:
+	case c.variable() == "extra" && (c.operator == "==" || c.operator == "==="):
+		return has, nil
+	case c.variable() == "extra" && c.operator == "!=":
+		return !has, nil
+	case c.variable() != "extra" && c.left.literal && c.operator == "in":
+		return has, nil
+	case c.variable() != "extra" && c.left.literal && c.operator == "not in":
+		return !has, nil
+	}
+	return false, fmt.Errorf("%s is not compared like that", c.variable())
+}
+
 // evaluate compares as versions where the right side is a valid specifier for
 // the operator and the left one a version, else as text, as PEP 508 says.
-func (c comparison) evaluate(e Environment) (bool, error) {
+func (c comparison) evaluate(e *Scope) (bool, error) {
+	if sets[c.left.name()] || sets[c.right.name()] {
+		return c.asked(e)
+	}
 	left, err := c.left.value(e)
 	if err != nil {
 		return false, err
@@ -154,10 +224,15 @@ const markerDepth = 64
 type markerParser struct {
 	rest  string
 	depth int
+	// locked allows the variables that only lockfiles have.
+	locked bool
 }
 
-func parseMarker(text string) (marker, error) {
-	p := &markerParser{rest: text}
+func parseMarker(text string, locked bool) (marker, error) {
+	if len(text) > limit.Marker {
+		return nil, &limit.Error{What: "it", Bound: limit.Marker, Unit: "bytes"}
+	}
+	p := &markerParser{rest: text, locked: locked}
 	m, err := p.or()
 	if err != nil {
 		return nil, err
@@ -264,7 +339,8 @@ func (p *markerParser) operand() (operand, error) {
 	}
 	o := operand{text: p.rest[:end]}
 	p.rest = p.rest[end:]
-	if _, known := (Environment{}).lookup(o.text); !known {
+	_, known := (Environment{}).lookup(o.text)
+	if !known && o.text != "extra" && (!p.locked || !sets[o.text]) {
 		return operand{}, fmt.Errorf("unknown variable %q", o.text)
 	}
 	return o, nil

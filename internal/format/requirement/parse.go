@@ -2,6 +2,8 @@ package requirement
 
 import (
 	"fmt"
+	"net/url"
+	"path"
 	"regexp"
 	"strings"
 
@@ -30,17 +32,19 @@ type parseError struct {
 // Error is the reason.
 func (e *parseError) Error() string { return e.reason }
 
-// perRequirement are the options that pip allows after a requirement.
-var perRequirement = regexp.MustCompile(`\s+(--(?:hash|global-option|config-settings?|install-option))[=\s]\s*("[^"]*"|'[^']*'|\S+)`)
-
 var namePart = regexp.MustCompile(`(?i)^([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)\s*(?:\[([^\]]*)\])?\s*`)
 
-func parse(line string) (parsed, error) {
-	q := parsed{text: mask(line)}
-	options := perRequirement.FindAllStringSubmatch(line, -1)
-	body := strings.TrimSpace(perRequirement.ReplaceAllString(line, ""))
-	q.text = mask(body)
+// parse reads a requirement and the options that pip allows after it; others
+// that pip knows count for nothing there, as for pip.
+func parse(body string, flags []flag) (parsed, error) {
+	q := parsed{text: Mask(body)}
 	if reason := notNamed(body); reason != "" {
+		if wheel := wheelOf(body); wheel != "" { // its file name says all
+			if w, err := pydist.ParseWheelName(wheel); err == nil {
+				q.name, q.url = w.Name, body
+				return q, q.setHashes(flags)
+			}
+		}
 		return parsed{}, &parseError{name: eggName(body), reason: reason}
 	}
 	m := namePart.FindStringSubmatch(body)
@@ -48,18 +52,8 @@ func parse(line string) (parsed, error) {
 		return parsed{}, &parseError{reason: "this is no requirement that pip could read"}
 	}
 	q.name = pydist.Normalise(m[1])
-	for _, option := range options {
-		if option[1] != "--hash" {
-			continue
-		}
-		digest, err := subject.Parse(strings.ToLower(strings.Trim(option[2], `"'`)))
-		if err != nil {
-			if algorithm, _, found := strings.Cut(option[2], ":"); found && algorithm == "sha384" {
-				continue // pip takes it; nothing here compares it
-			}
-			return parsed{}, &parseError{name: q.name, reason: "its hash cannot be read: " + err.Error()}
-		}
-		q.hashes = append(q.hashes, digest)
+	if err := q.setHashes(flags); err != nil {
+		return parsed{}, err
 	}
 	for _, extra := range strings.Split(m[2], ",") {
 		if extra = strings.TrimSpace(extra); extra != "" {
@@ -70,13 +64,20 @@ func parse(line string) (parsed, error) {
 		}
 	}
 	rest := body[len(m[0]):]
-	if url, found := strings.CutPrefix(rest, "@"); found {
+	if location, found := strings.CutPrefix(rest, "@"); found {
 		// In "name @ url ; marker" the semicolon stands after white space.
-		q.url = strings.TrimSpace(url)
+		q.url = strings.TrimSpace(location)
+		markerText := ""
 		if i := strings.Index(q.url, " ;"); i >= 0 {
-			return q, q.setMarker(q.url[i+2:])
+			q.url, markerText = strings.TrimSpace(q.url[:i]), q.url[i+2:]
 		}
-		return q, nil
+		if q.url == "" {
+			return parsed{}, &parseError{name: q.name, reason: "a URL is wanted after @"}
+		}
+		if err := q.setHashes(nil); err != nil || markerText == "" {
+			return q, err
+		}
+		return q, q.setMarker(markerText)
 	}
 	specifiers, markerText, hasMarker := strings.Cut(rest, ";")
 	var err error
@@ -89,9 +90,76 @@ func parse(line string) (parsed, error) {
 	return q, nil
 }
 
+// setHashes keeps the values of --hash, and with a URL that of its fragment.
+func (q *parsed) setHashes(flags []flag) error {
+	for _, f := range flags {
+		if f.name != "--hash" {
+			continue
+		}
+		digest, err := subject.Parse(strings.ToLower(f.value))
+		if err != nil {
+			if algorithm, _, found := strings.Cut(f.value, ":"); found && algorithm == "sha384" {
+				continue // pip takes it; nothing here compares it
+			}
+			return &parseError{name: q.name, reason: "its hash cannot be read: " + err.Error()}
+		}
+		q.hashes = append(q.hashes, digest)
+	}
+	q.hashes = once(q.hashes)
+	if m := fragmentHash.FindStringSubmatch(q.url); m != nil {
+		if digest, err := subject.Parse(strings.ToLower(m[1] + ":" + m[2])); err == nil {
+			q.hashes = append(q.hashes, digest)
+		}
+	}
+	return nil
+}
+
+var fragmentHash = regexp.MustCompile(`(?i)[#&](sha256|sha512)=([0-9a-f]+)`)
+
+// wheelOf is the file name of the wheel that a URL or path leads to, "" where
+// it leads to something else.
+func wheelOf(location string) string {
+	location, _, _ = strings.Cut(location, "#")
+	location, _, _ = strings.Cut(location, "?")
+	base := path.Base(strings.TrimSpace(location))
+	if unescaped, err := url.PathUnescape(base); err == nil {
+		base = unescaped
+	}
+	if !strings.HasSuffix(base, ".whl") || isVersionControl(location) {
+		return ""
+	}
+	return base
+}
+
+func isVersionControl(location string) bool {
+	scheme, _, found := strings.Cut(location, "://")
+	return found && strings.Contains(scheme, "+") || strings.HasPrefix(location, "git@")
+}
+
+// WheelVersion is the version in the file name of a wheel at a URL: installers
+// refuse a wheel whose metadata says another. What is at any other URL has no
+// version that could be known without fetching it.
+func WheelVersion(name, location string) (version, reason string) {
+	switch wheel := wheelOf(location); {
+	case isVersionControl(location):
+		return "", "a version control URL names no version that could be checked"
+	case wheel == "":
+		return "", "a URL names no version that could be checked"
+	default:
+		w, err := pydist.ParseWheelName(wheel)
+		if err != nil {
+			return "", "a URL names no version that could be checked: " + err.Error()
+		}
+		if w.Name != name {
+			return "", fmt.Sprintf("the wheel at its URL is one of %s", w.Name)
+		}
+		return w.Version, ""
+	}
+}
+
 func (q *parsed) setMarker(text string) error {
 	q.markerText = strings.TrimSpace(text)
-	m, err := parseMarker(q.markerText)
+	m, err := parseMarker(q.markerText, false)
 	if err != nil {
 		return &parseError{name: q.name, reason: "its marker cannot be read: " + err.Error()}
 	}
@@ -106,7 +174,7 @@ func notNamed(body string) string {
 	first, _, _ := strings.Cut(body, " ")
 	lower := strings.ToLower(first)
 	switch {
-	case scheme.MatchString(body) && (strings.Contains(lower, "+") || strings.HasPrefix(lower, "git@")):
+	case scheme.MatchString(body) && isVersionControl(lower):
 		return "a version control URL names no version that could be checked"
 	case scheme.MatchString(body):
 		return "a URL names no version that could be checked"

@@ -12,7 +12,6 @@
 package requirement
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,8 +19,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
@@ -33,8 +30,22 @@ import (
 // Option is a line that changes where packages come from or how they are
 // chosen, such as --index-url. Credentials in URLs are masked.
 type Option struct {
-	Text     string
-	Location component.Location
+	// Name is pip's long name, Value what follows it, Text both.
+	Name, Value, Text string
+	Location          component.Location
+}
+
+// Index is the URL of an index other than the public one that the option
+// brings in, "" for all other options. What such an index calls by a name need
+// not be what advisories mean by it.
+func (o Option) Index() string {
+	switch o.Name {
+	case "--index-url", "--pypi-url", "--extra-index-url", "--find-links":
+		if !pydist.IsPublicIndex(o.Value) {
+			return o.Value
+		}
+	}
+	return ""
 }
 
 // Excluded is a requirement whose marker does not hold in the environment.
@@ -57,6 +68,48 @@ type Result struct {
 	Excluded []Excluded
 }
 
+// Notes say which other indexes the files name, and what was left to other
+// environments than the one that they were read for.
+func (r Result) Notes(environment Environment) []component.Note {
+	var notes []component.Note
+	for _, option := range r.Options {
+		if index := option.Index(); index != "" {
+			notes = append(notes, component.Note{Location: option.Location,
+				Text: fmt.Sprintf("packages may come from %s (%s): they are matched by name against the advisories for PyPI", index, option.Name)})
+		}
+	}
+	return append(notes, Left(r.Excluded, environment)...)
+}
+
+// Left says, for each file, what its markers left to other environments.
+func Left(excluded []Excluded, environment Environment) []component.Note {
+	var notes []component.Note
+	names, seen := map[string][]string{}, map[[2]string]bool{}
+	var first []Excluded
+	for _, e := range excluded {
+		if names[e.Location.Path] == nil {
+			first = append(first, e)
+		}
+		if key := [2]string{e.Location.Path, e.Name}; !seen[key] {
+			seen[key] = true
+			names[e.Location.Path] = append(names[e.Location.Path], e.Name)
+		}
+	}
+	for _, e := range first {
+		notes = append(notes, component.Note{Location: component.Location{Path: e.Location.Path, Line: e.Location.Line},
+			Text: fmt.Sprintf("for other environments than %s, and not tested: %s", environment, Names(names[e.Location.Path]))})
+	}
+	return notes
+}
+
+// Names is a list of names for people, "a, b, c, d, e and 3 more".
+func Names(names []string) string {
+	if most := 5; len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
 // Read reads a requirements file and what it includes by -r and -c. Paths are
 // slash-separated and relative to fsys. A file that cannot be read, is no text
 // or goes over a bound is an error that names it; a line that cannot be
@@ -66,7 +119,9 @@ func Read(fsys fs.FS, name string, environment Environment) (Result, error) {
 	if err := r.file(path.Clean(name), false, ""); err != nil {
 		return Result{}, err
 	}
-	r.resolve()
+	if err := r.resolve(); err != nil {
+		return Result{}, err
+	}
 	return r.result, nil
 }
 
@@ -93,22 +148,10 @@ func Resolve(fsys fs.FS, lines []Line, environment Environment) (Result, error) 
 			return Result{}, err
 		}
 	}
-	r.resolve()
+	if err := r.resolve(); err != nil {
+		return Result{}, err
+	}
 	return r.result, nil
-}
-
-// Holds says whether a marker (PEP 508) holds in an environment. A marker that
-// cannot be read or evaluated is an error.
-func Holds(text string, environment Environment) (bool, error) {
-	m, err := parseMarker(strings.TrimSpace(text))
-	if err != nil {
-		return false, fmt.Errorf("marker %q: %w", text, err)
-	}
-	holds, err := m.evaluate(environment)
-	if err != nil {
-		return false, fmt.Errorf("marker %q: %w", text, err)
-	}
-	return holds, nil
 }
 
 // wanted is one requirement that was understood.
@@ -125,7 +168,9 @@ type reader struct {
 	files       int
 	wanted      []wanted
 	constraints map[string][]wanted
-	result      Result
+	// checks counts how often a requirement was held against a constraint.
+	checks int
+	result Result
 }
 
 // file reads one file. from says where it was included, for errors.
@@ -181,94 +226,29 @@ func (r *reader) content(name string) ([]byte, error) {
 	return limit.ReadAll(file, name, limit.Lockfile)
 }
 
-// decode gives text in UTF-8: UTF-16 by its byte order mark, else UTF-8.
-func decode(name string, content []byte) (string, error) {
-	if len(content) >= 2 && (bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff})) {
-		if len(content)%2 != 0 {
-			return "", fmt.Errorf("%s: begins as UTF-16 and has an odd number of bytes", name)
-		}
-		big := content[0] == 0xfe
-		units := make([]uint16, 0, len(content)/2-1)
-		for i := 2; i < len(content); i += 2 {
-			if big {
-				units = append(units, uint16(content[i])<<8|uint16(content[i+1]))
-			} else {
-				units = append(units, uint16(content[i+1])<<8|uint16(content[i]))
-			}
-		}
-		content = []byte(string(utf16.Decode(units)))
-	}
-	content = bytes.TrimPrefix(content, []byte("\ufeff"))
-	for number, line := range bytes.Split(content, []byte("\n")) {
-		if bytes.IndexByte(line, 0) >= 0 {
-			return "", fmt.Errorf("%s:%d: a NUL byte; this is no requirements file", name, number+1)
-		}
-		if !utf8.Valid(line) {
-			return "", fmt.Errorf("%s:%d: not UTF-8; save the file as UTF-8", name, number+1)
-		}
-	}
-	return string(content), nil
-}
-
-// physical is a logical line and the number of its first physical line.
-type physical struct {
-	text   string
-	number int
-}
-
-// comment is a # at the start of a line or after white space.
-var comment = regexp.MustCompile(`(^|\s+)#.*$`)
-
-// logical joins continuation lines and removes comments, in pip's order: a
-// comment line ends a continuation.
-func logical(text string) []physical {
-	var lines []physical
-	var current strings.Builder
-	start := 0
-	flush := func() {
-		if start > 0 {
-			joined := strings.TrimSpace(comment.ReplaceAllString(current.String(), ""))
-			if joined != "" {
-				lines = append(lines, physical{joined, start})
-			}
-		}
-		current.Reset()
-		start = 0
-	}
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	for i, line := range strings.FieldsFunc(strings.ReplaceAll(text, "\n", "\n\x00"), func(r rune) bool { return r == '\n' || r == '\r' }) {
-		line = strings.TrimPrefix(line, "\x00")
-		if start == 0 {
-			start = i + 1
-		}
-		isComment := strings.HasPrefix(strings.TrimSpace(line), "#")
-		if continued, found := strings.CutSuffix(line, "\\"); found && !isComment {
-			current.WriteString(continued)
-			continue
-		}
-		if isComment {
-			line = " " + line // ends the continuation, and is no part of a word
-		}
-		current.WriteString(line)
-		flush()
-	}
-	flush()
-	return lines
-}
-
 func (r *reader) line(file string, line physical, constraint bool) error {
 	where := component.Location{Path: file, Line: line.number}
 	unresolved := func(name, reason string) {
-		r.result.Unresolved = append(r.result.Unresolved, component.Unresolved{Name: name, Text: mask(line.text), Reason: reason, Location: where})
+		r.result.Unresolved = append(r.result.Unresolved, component.Unresolved{Name: name, Text: Mask(line.text), Reason: reason, Location: where})
+	}
+	body, flags, err := splitFlags(line.text)
+	if err != nil {
+		unresolved("", err.Error())
+		return nil
+	}
+	if body == "" {
+		for _, f := range flags {
+			if err := r.option(file, line, f, constraint, unresolved); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if variable.MatchString(line.text) {
 		unresolved("", "an environment variable is not expanded here")
 		return nil
 	}
-	if strings.HasPrefix(line.text, "-") {
-		return r.option(file, line, constraint, unresolved)
-	}
-	requirement, err := parse(line.text)
+	requirement, err := parse(body, flags)
 	if err != nil {
 		var e *parseError
 		if errors.As(err, &e) {
@@ -279,13 +259,13 @@ func (r *reader) line(file string, line physical, constraint bool) error {
 		return nil
 	}
 	if requirement.marker != nil {
-		holds, err := requirement.marker.evaluate(r.environment)
+		holds, err := requirement.marker.evaluate(&Scope{Environment: r.environment})
 		if err != nil {
 			unresolved(requirement.name, "its marker cannot be evaluated: "+err.Error())
 			return nil
 		}
 		if !holds {
-			r.result.Excluded = append(r.result.Excluded, Excluded{Name: requirement.name, Text: line.text, Marker: requirement.markerText, Location: where})
+			r.result.Excluded = append(r.result.Excluded, Excluded{Name: requirement.name, Text: Mask(line.text), Marker: requirement.markerText, Location: where})
 			return nil
 		}
 	}
@@ -301,57 +281,11 @@ func (r *reader) line(file string, line physical, constraint bool) error {
 // variable is how pip writes environment variables in requirements files.
 var variable = regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
 
-// credentials in a URL.
-var credentials = regexp.MustCompile(`(://)[^/@\s]+@`)
+// credentials in a URL: up to the last @ before its path.
+var credentials = regexp.MustCompile(`(://)[^/\s]*@`)
 
-// mask hides user names and passwords in URLs.
-func mask(text string) string { return credentials.ReplaceAllString(text, "${1}****@") }
-
-func (r *reader) option(file string, line physical, constraint bool, unresolved func(name, reason string)) error {
-	flag, value := splitOption(line.text)
-	where := fmt.Sprintf("%s:%d", file, line.number)
-	switch flag {
-	case "-r", "--requirement", "-c", "--constraint":
-		if value == "" {
-			unresolved("", flag+" names no file")
-			return nil
-		}
-		if r.fsys == nil {
-			unresolved("", "what it includes is not read here")
-			return nil
-		}
-		if strings.Contains(value, "://") {
-			unresolved("", "a requirements file at a URL is not fetched")
-			return nil
-		}
-		target := path.Join(path.Dir(file), value)
-		if path.IsAbs(value) || target == ".." || strings.HasPrefix(target, "../") {
-			unresolved("", "the included file is outside the scanned directory")
-			return nil
-		}
-		return r.file(target, constraint || flag == "-c" || flag == "--constraint", where)
-	case "-e", "--editable":
-		unresolved(eggName(value), "an editable install of a directory or repository has no fixed version")
-		return nil
-	}
-	r.result.Options = append(r.result.Options, Option{Text: mask(line.text), Location: component.Location{Path: file, Line: line.number}})
-	return nil
-}
-
-// splitOption splits "-rfile", "-r file", "--requirement=file".
-func splitOption(text string) (flag, value string) {
-	if strings.HasPrefix(text, "--") {
-		end := strings.IndexAny(text, "= \t")
-		if end < 0 {
-			return text, ""
-		}
-		return text[:end], strings.TrimSpace(strings.TrimLeft(text[end:], "= \t"))
-	}
-	if len(text) < 2 {
-		return text, ""
-	}
-	return text[:2], strings.TrimSpace(strings.TrimPrefix(text[2:], "="))
-}
+// Mask hides user names and passwords in the URLs of a text.
+func Mask(text string) string { return credentials.ReplaceAllString(text, "${1}****@") }
 
 var egg = regexp.MustCompile(`[#&]egg=([A-Za-z0-9._-]+)`)
 
@@ -363,9 +297,12 @@ func eggName(text string) string {
 }
 
 // resolve turns what is wanted, under its constraints, into components.
-func (r *reader) resolve() {
+func (r *reader) resolve() error {
 	index := map[string]int{} // name and version to the component's place
 	for _, w := range r.wanted {
+		if r.checks += len(r.constraints[w.requirement.name]); r.checks > limit.ConstraintChecks {
+			return &limit.Error{What: w.location.Path + " with its constraints", Bound: limit.ConstraintChecks, Unit: "requirements held against constraints"}
+		}
 		version, locations, reason := r.pin(w)
 		q := w.requirement
 		if len(q.extras) > 0 {
@@ -379,16 +316,7 @@ func (r *reader) resolve() {
 		key := q.name + "==" + version
 		if at, twice := index[key]; twice {
 			c := &r.result.Components[at]
-			for _, location := range locations {
-				if !slices.Contains(c.Locations, location) {
-					c.Locations = append(c.Locations, location)
-				}
-			}
-			for _, hash := range q.hashes {
-				if !slices.Contains(c.Hashes, hash) {
-					c.Hashes = append(c.Hashes, hash)
-				}
-			}
+			c.Locations, c.Hashes = append(c.Locations, locations...), append(c.Hashes, q.hashes...)
 			continue
 		}
 		index[key] = len(r.result.Components)
@@ -397,15 +325,36 @@ func (r *reader) resolve() {
 			Dependency: component.Declared, Hashes: slices.Clone(q.hashes), Locations: locations,
 		})
 	}
+	for at := range r.result.Components {
+		c := &r.result.Components[at]
+		c.Locations, c.Hashes = once(c.Locations), once(c.Hashes)
+	}
+	return nil
+}
+
+// once keeps the first of equal things.
+func once[T comparable](list []T) []T {
+	if len(list) < 2 {
+		return list
+	}
+	seen := make(map[T]bool, len(list))
+	return slices.DeleteFunc(list, func(item T) bool {
+		twice := seen[item]
+		seen[item] = true
+		return twice
+	})
 }
 
 // pin finds the one version of a requirement, or the reason why there is none.
 func (r *reader) pin(w wanted) (version string, locations []component.Location, reason string) {
 	q := w.requirement
-	if q.url != "" {
-		return "", nil, "a URL names no version that could be checked"
-	}
 	own, pinned := q.specifiers.Pin()
+	if q.url != "" {
+		if own, reason = WheelVersion(q.name, q.url); reason != "" {
+			return "", nil, reason
+		}
+		pinned = true
+	}
 	locations = []component.Location{w.location}
 	for _, c := range r.constraints[q.name] {
 		if c.requirement.url != "" {

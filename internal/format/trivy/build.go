@@ -60,6 +60,9 @@ func build(report finding.Report, toolVersion string) document {
 			doc.Assay.Dependencies.Declared++
 		}
 	}
+	for _, n := range report.Inventory.Notes {
+		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: n.Text, Path: n.Location.Path, Line: n.Location.Line})
+	}
 	for _, u := range report.Inventory.Unresolved {
 		doc.Assay.Unresolved = append(doc.Assay.Unresolved, unresolved{
 			Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})

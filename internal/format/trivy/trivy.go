@@ -171,6 +171,13 @@ type vulnerability struct {
 	Assay            place           `json:",omitzero"`
 }
 
+// note is something to know of the inventory that leaves nothing untested.
+type note struct {
+	Text string `json:"text"`
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
 // place says how a vulnerable package is known and where it was found, and
 // what is known of attacks.
 type place struct {
@@ -196,6 +203,7 @@ type extension struct {
 	Packages     int          `json:"packages"`
 	Dependencies dependencies `json:"dependencies"`
 	Unresolved   []unresolved `json:"unresolved"`
+	Notes        []note       `json:"notes,omitempty"`
 	// SBOMs are what the packages were read from, where not from the target.
 	SBOMs []finding.SBOM `json:"sboms,omitempty"`
 }

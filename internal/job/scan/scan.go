@@ -14,20 +14,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/engine/triage"
-	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/port/imagefs"
 )
@@ -77,22 +73,21 @@ func (e *NothingFoundError) Error() string {
 	return fmt.Sprintf("%s: no package was found, so nothing was tested; looked for %s", e.Target, e.Looked)
 }
 
-const (
-	lookedDirectory = "requirements*.txt and installed Python packages (*.dist-info, *.egg-info)"
-	lookedImage     = "dpkg's database, installed Python packages (*.dist-info, *.egg-info), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
-)
+const lookedImage = "dpkg's database, installed Python packages (*.dist-info, *.egg-info), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
 
-// Directory scans the requirements files and installed Python packages below a
-// directory. name is what the user calls it.
+// Directory scans the files below a directory that name Python packages:
+// requirements files, lockfiles, project files, and installed packages. name
+// is what the user calls it.
 func (s *Scanner) Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
-	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, lookedDirectory, func() (component.Inventory, error) {
+	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, looked(), func() (component.Inventory, error) {
 		return DirectoryInventory(ctx, fsys, s.config.Environment)
 	})
 }
 
-// File scans one requirements file of a directory.
+// File scans one file of a directory, as what its base name says that it is, or
+// else as a requirements file.
 func (s *Scanner) File(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
-	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, "requirements", func() (component.Inventory, error) {
+	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, "packages in the file", func() (component.Inventory, error) {
 		return FileInventory(fsys, name, s.config.Environment)
 	})
 }
@@ -166,141 +161,11 @@ func (s *Scanner) coverable(inventory component.Inventory) (component.Inventory,
 	return tested, unresolved
 }
 
-// Entry says whether a file is read as a requirements file on its own: its
-// name begins or ends with "requirements" and ends in .txt, or it lies in a
-// directory called requirements.
-func Entry(name string) bool {
-	base := path.Base(name)
-	if path.Ext(base) != ".txt" {
-		return false
-	}
-	return strings.Contains(strings.ToLower(base), "requirements") || path.Base(path.Dir(name)) == "requirements"
-}
-
-// unread are files that list Python packages in ways that this version cannot
-// read: what is in them must not look tested.
-var unread = []string{"Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "environment.yml", "environment.yaml", "conda-lock.yml"}
-
-// DirectoryInventory lists what Directory would test. Only .git is left out.
-func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement.Environment) (component.Inventory, error) {
-	environment = defaulted(environment)
-	var entries []string
-	var inventory component.Inventory
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		switch {
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".assay") && name != ".":
-			return fs.SkipDir
-		case d.IsDir() || !d.Type().IsRegular():
-		case Entry(name):
-			entries = append(entries, name)
-		case pydist.IsMetadata(name):
-			return installed(fsys, name, &inventory)
-		case slices.Contains(unread, path.Base(name)), strings.HasSuffix(name, ".egg"), strings.HasSuffix(name, "conda-meta/history"):
-			inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: name,
-				Reason: "this kind of file is not read by this version, and what it lists was not tested", Location: component.Location{Path: name}})
-		}
-		return nil
-	})
-	if err != nil {
-		return component.Inventory{}, err
-	}
-	results := make([]requirement.Result, len(entries))
-	for i, name := range entries {
-		if results[i], err = requirement.Read(fsys, name, environment); err != nil {
-			return component.Inventory{}, err
-		}
-	}
-	for i := range entries {
-		if !redundant(entries, results, i) {
-			add(&inventory, results[i])
-		}
-	}
-	inventory.Sort()
-	return inventory, nil
-}
-
-// redundant says whether an entry is read through another one that requires it.
-// Of files that require each other, the first one stays.
-func redundant(entries []string, results []requirement.Result, i int) bool {
-	for j, result := range results {
-		if j == i || !slices.Contains(result.Required, entries[i]) {
-			continue
-		}
-		if j < i || !slices.Contains(results[i].Required, entries[j]) {
-			return true
-		}
-	}
-	return false
-}
-
 func defaulted(environment requirement.Environment) requirement.Environment {
 	if environment == (requirement.Environment{}) {
 		return requirement.DefaultEnvironment()
 	}
 	return environment
-}
-
-func installed(fsys fs.FS, name string, inventory *component.Inventory) error {
-	file, err := fsys.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	where := component.Location{Path: name}
-	m, err := pydist.ParseMetadata(file, name)
-	if err != nil {
-		var over *limit.Error
-		if errors.As(err, &over) {
-			return err
-		}
-		inventory.Unresolved = append(inventory.Unresolved, component.Unresolved{Text: name, Reason: err.Error(), Location: where})
-		return nil
-	}
-	inventory.Components = append(inventory.Components, pydist.Component(m, where))
-	return nil
-}
-
-// add puts what a requirements file declares into the inventory; what another
-// file declared already gets one more location.
-func add(inventory *component.Inventory, result requirement.Result) {
-	for _, c := range result.Components {
-		i := slices.IndexFunc(inventory.Components, func(known component.Component) bool {
-			return known.Dependency == c.Dependency && known.Name == c.Name && known.Version == c.Version && known.Ecosystem == c.Ecosystem
-		})
-		if i < 0 {
-			inventory.Components = append(inventory.Components, c)
-			continue
-		}
-		for _, location := range c.Locations {
-			if !slices.Contains(inventory.Components[i].Locations, location) {
-				inventory.Components[i].Locations = append(inventory.Components[i].Locations, location)
-			}
-		}
-	}
-	inventory.Unresolved = append(inventory.Unresolved, result.Unresolved...)
-	for _, source := range result.Sources {
-		if !slices.Contains(inventory.Sources, source) {
-			inventory.Sources = append(inventory.Sources, source)
-		}
-	}
-}
-
-// FileInventory lists what File would test.
-func FileInventory(fsys fs.FS, name string, environment requirement.Environment) (component.Inventory, error) {
-	result, err := requirement.Read(fsys, name, defaulted(environment))
-	if err != nil {
-		return component.Inventory{}, err
-	}
-	var inventory component.Inventory
-	add(&inventory, result)
-	inventory.Sort()
-	return inventory, nil
 }
 
 // ImageInventory lists what Image would test, and describes the image.

@@ -122,7 +122,7 @@ func TestFilesThatIncludeEachOther(t *testing.T) {
 
 // TestUnreadIsSaid: what this version cannot read is never taken for tested.
 func TestUnreadIsSaid(t *testing.T) {
-	report, err := scanner(t).Directory(context.Background(), files(map[string]string{"poetry.lock": "", "sub/uv.lock": ""}), "w")
+	report, err := scanner(t).Directory(context.Background(), files(map[string]string{"environment.yml": "", "sub/conda-lock.yml": ""}), "w")
 	if err != nil {
 		t.Fatal(err)
 	}

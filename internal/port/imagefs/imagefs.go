@@ -575,6 +575,10 @@ func readDeclared(inventory *component.Inventory, files map[string]node, declare
 				inventory.Components = append(inventory.Components, c)
 			}
 		}
+		for _, note := range result.Notes(environment) {
+			note.Location.Layer = n.layer
+			inventory.Notes = append(inventory.Notes, note)
+		}
 		for _, u := range result.Unresolved {
 			u.Location.Layer = n.layer
 			if u.Name == "" || !installed[pydist.Ecosystem+"\x00"+u.Name] {
