@@ -35,6 +35,9 @@ const (
 	// ImagePackages is what all package metadata of an image may hold
 	// together, in bytes.
 	ImagePackages = 512 << 20
+	// LicenceText is the longest licence statement read as an expression, in
+	// bytes.
+	LicenceText = 4 << 10
 	// PathName is the longest path of a file in a layer, in bytes: Linux's
 	// PATH_MAX.
 	PathName = 4096
