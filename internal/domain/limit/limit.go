@@ -35,6 +35,8 @@ const (
 	// ImagePackages is what all package metadata of an image may hold
 	// together, in bytes.
 	ImagePackages = 512 << 20
+	// Notebook is the largest Jupyter notebook, in bytes: outputs hold images.
+	Notebook = 64 << 20
 	// LicenceText is the longest licence statement read as an expression, in
 	// bytes.
 	LicenceText = 4 << 10
@@ -91,6 +93,9 @@ const (
 	// values it may hold.
 	TOMLDepth  = 128
 	TOMLValues = 1_000_000
+	// NotebookLines is how many requirements the cells of a notebook may
+	// install.
+	NotebookLines = 100_000
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for

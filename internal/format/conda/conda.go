@@ -1,7 +1,7 @@
 // Package conda reads what conda environments ask for and hold.
 //
 // Entry points are [ReadEnvironment] (environment.yml with its pip part),
-// [ReadMeta] (conda-meta/*.json, what is installed), [Lock] (conda-lock.yml)
+// [ReadSpecifications] (what stands in other files), [ReadMeta] (conda-meta/*.json, what is installed), [Lock] (conda-lock.yml)
 // and [Explicit] (@EXPLICIT lists of URLs); [Settle] joins what conda-meta says
 // with what the packages' own metadata says, and [Project] answers for SBOMs.
 //

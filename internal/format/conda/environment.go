@@ -71,6 +71,18 @@ func read(fsys fs.FS, name string) ([]byte, error) {
 	return limit.ReadAll(file, name, limit.Policy)
 }
 
+// ReadSpecifications reads specifications that stand in another kind of file,
+// such as a notebook's `conda install` line. Only components, unresolved and
+// excluded ones are in the result.
+func ReadSpecifications(lines []requirement.Line, environment requirement.Environment) requirement.Result {
+	e := environmentReader{environment: environment}
+	for _, line := range lines {
+		e.name = line.Location.Path
+		e.spec(line.Text, line.Location.Line)
+	}
+	return e.result
+}
+
 type environmentReader struct {
 	name        string
 	environment requirement.Environment
