@@ -54,6 +54,9 @@ const (
 	AdvisoryBlock = 64 << 20
 	// Wheel is what one wheel may unpack to, in bytes.
 	Wheel = 8 << 30
+	// WheelDirectory is the largest list of files of a wheel or egg that is
+	// looked into, in bytes: some 100,000 files.
+	WheelDirectory = 8 << 20
 	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
 	TestReport = 64 << 20
 	// KeyFile is the largest key file, in bytes.
@@ -95,7 +98,10 @@ const (
 	TOMLValues = 1_000_000
 	// NotebookLines is how many requirements the cells of a notebook may
 	// install.
-	NotebookLines = 100_000
+	NotebookLines = 10_000
+	// WheelMetadata is how many files of metadata a wheel or egg may hold: its
+	// own and those of what it carries along.
+	WheelMetadata = 256
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for
