@@ -177,25 +177,22 @@ func TestExport(t *testing.T) {
 
 func TestBadEnvironments(t *testing.T) {
 	for content, want := range map[string]string{
-		"":                           "the file is empty",
-		"- a\n- b\n":                 "it is not a mapping",
-		"spec: {}\n":                 "it has no list of dependencies",
-		"dependencies: numpy==1.0\n": "it has no list of dependencies",
+		"":                                       "the file is empty",
+		"- a\n- b\n":                             "it is not a mapping",
+		"spec: {}\n":                             "it has no list of dependencies",
+		"dependencies: numpy==1.0\n":             "it has no list of dependencies",
+		"dependencies: [":                        "environment.yml",
+		"{{ if .x }}\na: b\n":                    "environment.yml",
+		"dependencies: [a]\ndependencies: [b]\n": "given twice",
+		"dependencies: []\n---\ndependencies: [numpy==1]\n": "several YAML documents",
 	} {
 		result, err := environment(t, content, nil)
 		if err != nil || len(result.Unresolved) != 1 || !strings.Contains(result.Unresolved[0].Reason, want) {
 			t.Errorf("%q: %+v, %v", content, result, err)
 		}
 	}
-	for content, want := range map[string]string{
-		"dependencies: [":                                   "environment.yml",
-		"dependencies: [a]\ndependencies: [b]\n":            "given twice",
-		"dependencies: []\n---\ndependencies: [numpy==1]\n": "one YAML document, found 2",
-		"dependencies:\n- pip: ['-r missing.txt']\n":        "env/environment.yml:2",
-	} {
-		if _, err := environment(t, content, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", content, err)
-		}
+	if _, err := environment(t, "dependencies:\n- pip: ['-r missing.txt']\n", nil); err == nil || !strings.Contains(err.Error(), "env/environment.yml:2") {
+		t.Errorf("a missing file: %v", err)
 	}
 	_, err := environment(t, "dependencies: []\n#"+strings.Repeat("x", limit.Policy), nil)
 	var over *limit.Error

@@ -28,27 +28,32 @@ func IsEnvironment(base string) bool { return environmentName.MatchString(base) 
 
 // ReadEnvironment reads an environment file, and what its pip part includes by
 // -r and -c relative to it. Pins become components; everything else becomes an
-// unresolved record with its line. A file without a list of dependencies is one
-// unresolved record, since it is no environment. A file that is not YAML, or
-// over limit.Policy bytes, is an error. The format is conda's
+// unresolved record with its line. A file that is no YAML, several documents or
+// without a list of dependencies is one unresolved record, since other programs
+// have files of these names. One over limit.Policy bytes, or whose pip part
+// includes a file that cannot be read, is an error. The format is conda's
 // "environment.yml", "Creating an environment file manually".
 func ReadEnvironment(fsys fs.FS, name string, environment requirement.Environment) (requirement.Result, error) {
 	content, err := read(fsys, name)
 	if err != nil {
 		return requirement.Result{}, err
 	}
-	documents, err := strictyaml.Documents(name, content)
-	if err != nil {
-		return requirement.Result{}, err
-	}
-	if len(documents) > 1 {
-		return requirement.Result{}, fmt.Errorf("%s:%d: an environment is one YAML document, found %d", name, documents[1].Line, len(documents))
-	}
 	e := environmentReader{name: name, environment: environment}
-	if len(documents) == 0 {
-		e.unresolved(0, "", name, "the file is empty")
-	} else if err := e.read(documents[0]); err != nil {
+	documents, err := strictyaml.Documents(name, content)
+	var over *limit.Error
+	switch {
+	case errors.As(err, &over):
 		return requirement.Result{}, err
+	case err != nil:
+		e.unresolved(0, "", name, "this is no conda environment: "+err.Error())
+	case len(documents) == 0:
+		e.unresolved(0, "", name, "the file is empty")
+	case len(documents) > 1:
+		e.unresolved(documents[1].Line, "", name, "this is no conda environment: it has several YAML documents")
+	default:
+		if err := e.read(documents[0]); err != nil {
+			return requirement.Result{}, err
+		}
 	}
 	pip, err := requirement.Resolve(fsys, e.lines, environment)
 	if err != nil {

@@ -79,12 +79,12 @@ func (Lock) Parse(r io.Reader, name string, environment requirement.Environment)
 	for i, entry := range file.Package {
 		where := component.Location{Path: name, Line: documents[0].LineOf("package", strconv.Itoa(i))}
 		if entry.Platform != own {
-			result.Excluded = append(result.Excluded, requirement.Excluded{Name: entry.Name, Text: fmt.Sprintf("%s %v", entry.Name, entry.Version), Marker: entry.Platform, Location: where})
+			result.Excluded = append(result.Excluded, requirement.Excluded{Name: pydist.Normalise(entry.Name), Text: fmt.Sprintf("%s %v", entry.Name, entry.Version), Marker: entry.Platform, Location: where})
 			continue
 		}
 		components, reason := entry.components(where)
 		if reason != "" {
-			result.Unresolved = append(result.Unresolved, component.Unresolved{Name: entry.Name, Text: fmt.Sprintf("%s %v", entry.Name, entry.Version), Reason: reason, Location: where})
+			result.Unresolved = append(result.Unresolved, component.Unresolved{Name: pydist.Normalise(entry.Name), Text: fmt.Sprintf("%s %v", entry.Name, entry.Version), Reason: reason, Location: where})
 			continue
 		}
 		result.Components, included = append(result.Components, components...), append(included, entry)
