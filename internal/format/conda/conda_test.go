@@ -12,7 +12,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/conda"
-	"github.com/seed-161fc314/assay/internal/format/lockfile"
+	"github.com/seed-161fc314/assay/internal/format/lockfile/lockfiletest"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 )
 
@@ -357,25 +357,41 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// TestLockContract holds Lock to what every lockfile parser must hold to.
+func TestLockContract(t *testing.T) {
+	const entry = "- name: %s\n  version: 1.0.0\n  manager: pip\n  platform: linux-64\n  url: https://files.example.com/x.whl\n"
+	lockfiletest.Run(t, lockfiletest.Format{
+		Parser: conda.Lock{}, Base: "conda-lock.yml", Others: []string{"conda-lock.yaml", "gpu.conda-lock.yml"}, Foreign: []string{"conda-lock.json", "lock.yml"},
+		Good: "version: 1\nmetadata:\n  sources:\n  - pyproject.toml\npackage:\n" + fmt.Sprintf(entry, "six") + fmt.Sprintf(entry, "torch") + "  dependencies:\n    six: '*'\n" +
+			fmt.Sprintf(strings.Replace(entry, "linux-64", "osx-64", 1), "numpy") + fmt.Sprintf(strings.Replace(entry, "https", "git+https", 1), "mine"),
+		Edges: true, NewVersion: "version: 2\npackage: []\n", Found: "2",
+		Many: func(n int) string {
+			var b strings.Builder
+			b.WriteString("version: 1\npackage:\n")
+			for i := range n {
+				fmt.Fprintf(&b, entry, fmt.Sprintf("p%d", i))
+			}
+			return b.String()
+		},
+	})
+}
+
 func TestBadLocks(t *testing.T) {
 	for content, want := range map[string]string{
-		"":                         "want one YAML document, found 0",
-		"version: 2\npackage: []":  "only 1 is read",
-		"package: []":              "only 1 is read",
-		"- a":                      "no lockfile",
-		"version: 1\npackage: x\n": "no lockfile",
-		"version: 1\npackage: [\n": "conda-lock.yml",
+		"- a":                           "no lockfile",
+		"version: 1\npackage: x\n":      "no lockfile",
+		"version: 1\n---\nversion: 1\n": "want one YAML document, found 2",
+		"version: 1\nversion: 1\n":      "given twice",
+		"package: []":                   "version is missing",
 	} {
 		if _, err := (conda.Lock{}).Parse(strings.NewReader(content), "conda-lock.yml", requirement.DefaultEnvironment()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
-	for _, parser := range []lockfile.Parser{conda.Lock{}, conda.Explicit{}} {
-		_, err := parser.Parse(strings.NewReader("#"+strings.Repeat("x", limit.Lockfile)), "x", requirement.DefaultEnvironment())
-		var over *limit.Error
-		if !errors.As(err, &over) {
-			t.Errorf("%T over the bound: %v", parser, err)
-		}
+	_, err := conda.Explicit{}.Parse(strings.NewReader("#"+strings.Repeat("x", limit.Lockfile)), "x", requirement.DefaultEnvironment())
+	var over *limit.Error
+	if !errors.As(err, &over) {
+		t.Errorf("a list over the bound: %v", err)
 	}
 }
 
@@ -432,7 +448,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("Lock reads %q is not %v", name, want)
 		}
 	}
-	for name, want := range map[string]bool{"conda-linux-64.lock": true, "spec-file.txt": true, "explicit.txt": true, "spec-file-linux.txt": true, "requirements.txt": false, "poetry.lock": false} {
+	for name, want := range map[string]bool{"conda-linux-64.lock": true, "spec-file.txt": true, "conda-explicit.txt": true, "explicit.txt": false, "spec.txt": false, "spec-file-linux.txt": true, "requirements.txt": false, "poetry.lock": false} {
 		if (conda.Explicit{}).Reads(name) != want {
 			t.Errorf("Explicit reads %q is not %v", name, want)
 		}
@@ -465,6 +481,7 @@ func FuzzRead(f *testing.F) {
 		environment, _ := conda.ReadEnvironment(fsys, "environment.yml", e)
 		meta, _ := conda.ReadMeta(strings.NewReader(text), "m")
 		locked, _ := conda.Lock{}.Parse(strings.NewReader(text), "l", e)
+		lockfiletest.Fuzz(t, conda.Lock{}, text)
 		explicit, _ := conda.Explicit{}.Parse(strings.NewReader(text), "e", e)
 		inventory := component.Inventory{}
 		for _, list := range [][]component.Component{environment.Components, meta, locked.Components, explicit.Components} {

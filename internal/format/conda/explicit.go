@@ -21,10 +21,10 @@ import (
 // @ URL", in which conda-lock keeps what pip installs, are read too.
 type Explicit struct{}
 
-var explicitName = regexp.MustCompile(`^(conda[-_.].*\.lock|.*\.conda\.lock|(conda-)?(spec-file|spec-list|spec|explicit)([-_.].*)?\.txt|.*[-_.]explicit\.txt)$`)
+var explicitName = regexp.MustCompile(`^(conda[-_.].*\.lock|.*\.conda\.lock|(conda[-_](spec|explicit)|spec-file|spec-list)([-_.].*)?\.txt)$`)
 
 // Reads says whether the name is one that such lists have: conda-linux-64.lock,
-// spec-file.txt, explicit.txt.
+// spec-file.txt, conda-explicit.txt.
 func (Explicit) Reads(base string) bool { return explicitName.MatchString(base) }
 
 // Parse reads the file; see lockfile.Parser. A file without "@EXPLICIT" is an

@@ -22,7 +22,8 @@ import (
 // Lock reads conda-lock's lockfile of several platforms, version 1
 // (conda-lock.yml); it is a lockfile.Parser. Packages of other platforms than
 // the environment's are Excluded. A file that has none for the environment's is
-// an unresolved record: nothing in it can be tested.
+// an unresolved record: nothing in it can be tested. Its project is the
+// directory's, if the file says that it was made from pyproject.toml.
 type Lock struct{}
 
 // Reads says whether the name is conda-lock.yml, or ends in .conda-lock.yml.
@@ -48,7 +49,7 @@ type lockEntry struct {
 
 // Parse reads the file; see lockfile.Parser.
 func (Lock) Parse(r io.Reader, name string, environment requirement.Environment) (lockfile.Result, error) {
-	content, err := limit.ReadAll(r, name, limit.Lockfile)
+	content, err := lockfile.Open(r, name)
 	if err != nil {
 		return lockfile.Result{}, err
 	}
@@ -64,16 +65,29 @@ func (Lock) Parse(r io.Reader, name string, environment requirement.Environment)
 		return lockfile.Result{}, err
 	}
 	var file struct {
-		Version any         `json:"version"`
+		Version  any `json:"version"`
+		Metadata struct {
+			Sources []string `json:"sources"`
+		} `json:"metadata"`
 		Package []lockEntry `json:"package"`
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
 		return lockfile.Result{}, fmt.Errorf("%s:%d: this is no lockfile of conda-lock: %w", name, documents[0].Line, err)
 	}
 	if version, ok := file.Version.(float64); !ok || version != 1 {
-		return lockfile.Result{}, fmt.Errorf("%s:%d: version of the lockfile is %v; only 1 is read", name, documents[0].LineOf("version"), file.Version)
+		found := ""
+		if file.Version != nil {
+			found = fmt.Sprint(file.Version)
+		}
+		return lockfile.Result{}, &lockfile.VersionError{File: name, Field: "version", Found: found, Known: []string{"1"}}
+	}
+	if len(file.Package) > limit.LockedPackages {
+		return lockfile.Result{}, &limit.Error{What: name, Bound: limit.LockedPackages, Unit: "packages"}
 	}
 	result := lockfile.Result{Source: component.Source{Path: name, Digest: subject.Of(content)}}
+	if slices.Contains(file.Metadata.Sources, "pyproject.toml") {
+		result.Projects = []string{"."}
+	}
 	own := platform(environment)
 	var included []lockEntry
 	for i, entry := range file.Package {

@@ -70,9 +70,9 @@ func (e *NothingFoundError) Error() string {
 
 const lookedImage = "dpkg's database, installed Python packages (*.dist-info, *.egg-info), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
 
-// Directory scans the files below a directory that name Python packages:
-// requirements files, lockfiles, project files, and installed packages. name
-// is what the user calls it.
+// Directory scans the files below a directory that name packages: what asks for
+// them, what locks them, and what shows them to be there. name is what the user
+// calls it.
 func (s *Scanner) Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
 	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, looked(), func() (component.Inventory, error) {
 		return DirectoryInventory(ctx, fsys, s.config.Environment)
@@ -107,13 +107,14 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	if len(inventory.Components)+len(inventory.Unresolved) == 0 {
 		return finding.Report{}, &NothingFoundError{Target: report.Target, Looked: looked}
 	}
-	tested := inventory
+	tested := untestable(inventory)
+	report.Inventory.Unresolved = tested.Unresolved
 	if report.Database.Sample {
 		// The sample knows one ecosystem; what it does not know is said
 		// once, and left untested.
-		tested, report.Inventory.Unresolved = s.coverable(inventory)
-		report.Inventory.Sort()
+		tested, report.Inventory.Unresolved = s.coverable(tested)
 	}
+	report.Inventory.Sort()
 	report.Findings, err = advisory.Match(ctx, tested, s.config.Advisories)
 	if err != nil {
 		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
