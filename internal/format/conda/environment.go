@@ -150,7 +150,7 @@ func (e *environmentReader) mapping(key string, value any, line int, lineOf func
 		case holds:
 			e.spec(text, line)
 		default:
-			e.result.Excluded = append(e.result.Excluded, requirement.Excluded{Text: text, Marker: key, Location: e.at(line)})
+			e.result.Excluded = append(e.result.Excluded, requirement.Excluded{Name: text, Text: text, Marker: key, Location: e.at(line)})
 		}
 		return
 	}
