@@ -116,13 +116,21 @@ func debianName(name string) string {
 		short = known
 	}
 	if with {
-		short += " with " + strings.TrimSuffix(exception, " exception")
+		exception = strings.TrimSuffix(exception, " exception")
+		if known, found := debianExceptions[strings.ToLower(exception)]; found {
+			exception = known
+		}
+		short += " with " + exception
 	}
 	return identifier(short)
 }
 
+// debianExceptions are short names that stand for one exception only; "OpenSSL"
+// and "Autoconf" stand for several.
+var debianExceptions = map[string]string{"llvm": "LLVM-exception", "bison": "Bison-exception-2.2", "classpath": "Classpath-exception-2.0", "font": "Font-exception-2.0"}
+
 var debianNames = map[string]string{
-	"expat": "MIT", "apache-2": "Apache-2.0", "psf-2": "PSF-2.0", "artistic-2": "Artistic-2.0", "bsd-3-clauses": "BSD-3-Clause",
+	"bsd-2": "BSD-2-Clause", "bsd-3": "BSD-3-Clause", "expat": "MIT", "apache-2": "Apache-2.0", "psf-2": "PSF-2.0", "artistic-2": "Artistic-2.0", "bsd-3-clauses": "BSD-3-Clause",
 	"boost-1.0": "BSL-1.0", "bsl-1": "BSL-1.0", "cc0": "CC0-1.0", "mpl-2": "MPL-2.0", "mit/x11": "MIT", "zope-2.1": "ZPL-2.1",
 }
 

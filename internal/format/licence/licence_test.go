@@ -143,6 +143,8 @@ func TestDebian(t *testing.T) {
 		"machine-readable": {machine, []string{"Expat", "GPL-2+ or Artistic-2.0, and BSD-3-clause"}, "MIT AND (GPL-2.0-or-later OR Artistic-2.0) AND BSD-3-Clause"},
 		"one unknown":      {strings.Replace(machine, "License: Expat", "License: public-domain", 1), []string{"public-domain", "GPL-2+ or Artistic-2.0, and BSD-3-clause", "Expat"}, ""},
 		"exception":        {"Format: http://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-3+ with GCC-exception-3.1 exception\n", []string{"GPL-3+ with GCC-exception-3.1 exception"}, "GPL-3.0-or-later WITH GCC-exception-3.1"},
+		"its own name":     {"Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: Apache-2.0 with LLVM exception\n", []string{"Apache-2.0 with LLVM exception"}, "Apache-2.0 WITH LLVM-exception"},
+		"which one":        {"Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+ with OpenSSL exception\n", []string{"GPL-2+ with OpenSSL exception"}, ""},
 		"old form":         {"This package was debianized by X.\n\nOn Debian systems the texts are in `/usr/share/common-licenses/GPL-2' and\n/usr/share/common-licenses/Apache-2.0.\nAnd /usr/share/common-licenses/GPL-2.\n", []string{"GPL-2", "Apache-2.0"}, ""},
 		"nothing said":     {"Do what you want.\n", nil, ""},
 		"empty":            {"", nil, ""},
