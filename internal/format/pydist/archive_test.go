@@ -146,6 +146,17 @@ func TestArchiveName(t *testing.T) {
 	}
 }
 
+func TestNamedArchive(t *testing.T) {
+	got := pydist.NamedArchive(component.Location{Path: "w/" + wheel})
+	if diff := cmp.Diff([]string{"pkg:pypi/six@1.16.0 packaged  w/" + wheel}, describe(got)); diff != "" {
+		t.Error(diff)
+	}
+	got = pydist.NamedArchive(component.Location{Path: "w/x.whl"})
+	if diff := cmp.Diff([]string{"? w/x.whl: x.whl: want name-version-python-abi-platform.whl"}, describe(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	where := component.Location{Path: "lib/Foo_Bar-1.0.dist-info/direct_url.json"}
 	for content, want := range map[string]string{
