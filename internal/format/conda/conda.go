@@ -229,36 +229,51 @@ func digest(text string) []subject.Digest {
 // their own metadata in the same environment says, so that none is counted
 // twice: the latter stays, with one more location.
 func Settle(inventory *component.Inventory) {
-	own := map[string][]int{}
-	for i, c := range inventory.Components {
-		if c.Ecosystem == pydist.Ecosystem && c.Dependency == component.Installed && !strings.HasPrefix(c.PURL, "pkg:conda/") {
-			own[c.Name+"\x00"+c.Version] = append(own[c.Name+"\x00"+c.Version], i)
+	prefixes := map[string]bool{}
+	for _, c := range inventory.Components {
+		if prefix, recorded := recordOf(c); recorded {
+			prefixes[prefix] = true
 		}
 	}
-	var twice []bool
-	for _, c := range inventory.Components {
-		twice = append(twice, join(inventory, own[c.Name+"\x00"+c.Version], c))
+	if len(prefixes) == 0 {
+		return
+	}
+	type installation struct{ name, version, prefix string }
+	own := map[installation]int{}
+	for i, c := range inventory.Components {
+		if _, recorded := recordOf(c); recorded || c.Ecosystem != pydist.Ecosystem || c.Dependency != component.Installed {
+			continue
+		}
+		for _, location := range c.Locations {
+			// The innermost environment is the one that it is installed in.
+			dir := path.Dir(location.Path)
+			for !prefixes[dir] && dir != "." && dir != "/" {
+				dir = path.Dir(dir)
+			}
+			own[installation{c.Name, c.Version, dir}] = i
+		}
+	}
+	list := inventory.Components
+	kept := make([]bool, len(list))
+	for i, c := range list {
+		prefix, recorded := recordOf(c)
+		twin, found := own[installation{c.Name, c.Version, prefix}]
+		if kept[i] = !recorded || !found; !kept[i] {
+			list[twin].Locations = append(slices.Clip(list[twin].Locations), c.Locations[0])
+		}
 	}
 	at := -1
-	inventory.Components = slices.DeleteFunc(inventory.Components, func(component.Component) bool {
+	inventory.Components = slices.DeleteFunc(list, func(component.Component) bool {
 		at++
-		return twice[at]
+		return !kept[at]
 	})
 }
 
-// join gives the place of what conda-meta says to the component that it is
-// about, and says whether there is one.
-func join(inventory *component.Inventory, candidates []int, c component.Component) bool {
+// recordOf says whether a component is a Python project that conda-meta tells
+// of, and in which environment.
+func recordOf(c component.Component) (prefix string, recorded bool) {
 	if c.Ecosystem != pydist.Ecosystem || c.Dependency != component.Installed || !strings.HasPrefix(c.PURL, "pkg:conda/") || len(c.Locations) != 1 {
-		return false
+		return "", false
 	}
-	prefix := path.Dir(path.Dir(c.Locations[0].Path))
-	for _, i := range candidates {
-		twin := &inventory.Components[i]
-		if slices.ContainsFunc(twin.Locations, func(l component.Location) bool { return prefix == "." || strings.HasPrefix(l.Path, prefix+"/") }) {
-			twin.Locations = append(twin.Locations, c.Locations[0])
-			return true
-		}
-	}
-	return false
+	return path.Dir(path.Dir(c.Locations[0].Path)), true
 }

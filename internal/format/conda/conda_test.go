@@ -256,6 +256,9 @@ func TestSettle(t *testing.T) {
 		of("pkg:conda/numpy@1.26.4", "numpy", "1.26.4", "opt/conda/conda-meta/numpy.json"),
 		of("pkg:conda/torch@2", "torch", "2", "opt/conda/conda-meta/torch.json"), // its files are gone
 		of("pkg:pypi/numpy@1.26.4", "numpy", "1.26.4", "opt/conda/lib/numpy-1.26.4.dist-info/METADATA"),
+		of("pkg:conda/tqdm@1", "tqdm", "1", "opt/conda/conda-meta/tqdm.json"), // the environment inside has it
+		of("pkg:conda/tqdm@1", "tqdm", "1", "opt/conda/envs/x/conda-meta/tqdm.json"),
+		of("pkg:pypi/tqdm@1", "tqdm", "1", "opt/conda/envs/x/lib/tqdm-1.dist-info/METADATA"),
 		of("pkg:conda/six@1", "six", "1", "opt/other/conda-meta/six.json"),
 		of("pkg:pypi/six@1", "six", "1", "opt/conda/lib/six-1.dist-info/METADATA"), // of another environment
 		declared,
@@ -264,11 +267,20 @@ func TestSettle(t *testing.T) {
 	want := []string{
 		"PyPI torch 2 pkg:conda/torch@2 opt/conda/conda-meta/torch.json:0",
 		"PyPI numpy 1.26.4 pkg:pypi/numpy@1.26.4 opt/conda/lib/numpy-1.26.4.dist-info/METADATA:0 opt/conda/conda-meta/numpy.json:0",
+		"PyPI tqdm 1 pkg:conda/tqdm@1 opt/conda/conda-meta/tqdm.json:0",
+		"PyPI tqdm 1 pkg:pypi/tqdm@1 opt/conda/envs/x/lib/tqdm-1.dist-info/METADATA:0 opt/conda/envs/x/conda-meta/tqdm.json:0",
 		"PyPI six 1 pkg:conda/six@1 opt/other/conda-meta/six.json:0",
 		"PyPI six 1 pkg:pypi/six@1 opt/conda/lib/six-1.dist-info/METADATA:0",
 		"PyPI numpy 1.26.4 pkg:conda/numpy@1.26.4 environment.yml:0",
 	}
 	if diff := cmp.Diff(want, describe(inventory.Components, nil, nil)); diff != "" {
+		t.Error(diff)
+	}
+	// An environment that is the scanned directory itself.
+	inventory = component.Inventory{Components: []component.Component{
+		of("pkg:pypi/six@1", "six", "1", "lib/six-1.dist-info/METADATA"), of("pkg:conda/six@1", "six", "1", "conda-meta/six.json")}}
+	conda.Settle(&inventory)
+	if diff := cmp.Diff([]string{"PyPI six 1 pkg:pypi/six@1 lib/six-1.dist-info/METADATA:0 conda-meta/six.json:0"}, describe(inventory.Components, nil, nil)); diff != "" {
 		t.Error(diff)
 	}
 }
