@@ -104,22 +104,13 @@ type OperatingSystem struct {
 	// VersionID is the release, such as "12" or "24.04"; empty where the
 	// file has none.
 	VersionID string `json:"versionID,omitempty"`
-	// PrettyName is for people.
+	// PrettyName is for people, and what OSV names SUSE's products by.
 	PrettyName string `json:"prettyName,omitempty"`
+	// Codename is the release's name in lower case ("trixie"); the only one
+	// that Debian's testing has.
+	Codename string `json:"codename,omitempty"`
 	// Location is the file that says so.
 	Location Location `json:"location"`
-}
-
-// Ecosystem is OSV's name of the distribution ("Debian:12"), or "" for one
-// that OSV has no advisories of under a name known here.
-func (o OperatingSystem) Ecosystem() string {
-	switch o.ID {
-	case "debian":
-		return "Debian:" + o.VersionID
-	case "ubuntu":
-		return "Ubuntu:" + o.VersionID
-	}
-	return ""
 }
 
 // Source is a file that the inventory was read from, by digest, so that

@@ -43,8 +43,12 @@ const (
 	// PathName is the longest path of a file in a layer, in bytes: Linux's
 	// PATH_MAX.
 	PathName = 4096
-	// PackageDatabase is the largest dpkg status file, in bytes.
+	// PackageDatabase is the largest database of a distribution's packages, in
+	// bytes: dpkg's status, apk's installed, rpm's in any form.
 	PackageDatabase = 256 << 20
+	// RPMHeader is the largest header of one rpm package, in bytes; that of a
+	// package with 100,000 files has about ten megabytes.
+	RPMHeader = 32 << 20
 	// Advisory is the largest OSV record, in bytes.
 	Advisory = 8 << 20
 	// AdvisoryArchive is what one import may unpack to, in bytes.
@@ -107,6 +111,11 @@ const (
 	// ArchiveEntries is how many entries a Docker archive may have: a few for
 	// each layer.
 	ArchiveEntries = 65_536
+	// InstalledPackages is how many packages one database of a distribution may
+	// list; all of Debian has under 100,000 of an architecture.
+	InstalledPackages = 200_000
+	// RPMTags is how many tags one rpm header may have, as rpm itself bounds it.
+	RPMTags = 65_535
 	// ArchiveFiles is how many files an OSV archive or a wheel may hold.
 	ArchiveFiles = 4_000_000
 	// Manifests is how many documents one Kubernetes manifest file may hold.
