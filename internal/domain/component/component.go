@@ -47,6 +47,9 @@ type Component struct {
 	PURL string `json:"purl"`
 	// Dependency says whether it was found installed or only declared.
 	Dependency Dependency `json:"dependency"`
+	// Owner is the PURL of the distribution's package that brought this one's
+	// files, empty for what no package manager but its own put there.
+	Owner string `json:"owner,omitempty"`
 	// Licenses are licence texts or SPDX expressions as the package's own
 	// metadata states them.
 	Licenses []string `json:"licenses,omitempty"`

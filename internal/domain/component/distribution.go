@@ -45,7 +45,13 @@ func (o OperatingSystem) Ecosystem() string {
 	case "rocky":
 		return released("Rocky Linux", major)
 	case "rhel":
-		return released("Red Hat", prefixed("enterprise_linux:", major))
+		if major == "" {
+			return ""
+		}
+		if len(major) > 1 { // from 10 on each minor release has its own
+			major = o.VersionID
+		}
+		return "Red Hat:enterprise_linux:" + major
 	case "mageia":
 		return released("Mageia", major)
 	case "openeuler":
@@ -62,20 +68,14 @@ func (o OperatingSystem) Ecosystem() string {
 	return ""
 }
 
-// released is an ecosystem with its release. Without a release it is the
-// ecosystem alone: its packages are of that distribution still.
+// released is an ecosystem with its release. OSV publishes nothing of a
+// distribution's packages that are of no release: Debian's unstable, Alpine's
+// edge.
 func released(ecosystem, release string) string {
 	if release == "" {
-		return ecosystem
-	}
-	return ecosystem + ":" + release
-}
-
-func prefixed(prefix, text string) string {
-	if text == "" {
 		return ""
 	}
-	return prefix + text
+	return ecosystem + ":" + release
 }
 
 func after(text, prefix string) string {
@@ -105,14 +105,24 @@ func openEuler(pretty string) string {
 	return release + "-" + strings.TrimSuffix(kind, ")")
 }
 
-// debianReleases are the numbers of Debian's releases by codename, of those
-// whose os-release has no number while they are testing. Unstable has none.
+// debianReleases are the numbers of Debian's releases by codename, for those
+// that os-release gives no number while they are testing. Unstable looks like
+// the testing of its day there.
 func debianReleases() map[string]string {
 	return map[string]string{"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 }
 
-// Base is an ecosystem's name without its release: "Debian" of "Debian:12".
-func Base(ecosystem string) string {
+// Manager is the package manager of a distribution by its ecosystem: "dpkg",
+// "apk", "rpm", or "" for what is no distribution that OSV knows.
+func Manager(ecosystem string) string {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	return base
+	switch base {
+	case "Debian", "Ubuntu":
+		return "dpkg"
+	case "Alpine", "Alpaquita", "Chainguard", "MinimOS", "Wolfi":
+		return "apk"
+	case "AlmaLinux", "Azure Linux", "Mageia", "Photon OS", "Red Hat", "Rocky Linux", "SUSE", "openEuler", "openSUSE":
+		return "rpm"
+	}
+	return ""
 }

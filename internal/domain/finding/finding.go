@@ -7,6 +7,7 @@ package finding
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -234,4 +235,12 @@ type Image struct {
 	Created time.Time `json:"created,omitzero"`
 	// Labels are the configuration's labels.
 	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// FromBase says whether a component comes from the base image alone: whether
+// every place where it was found is in one of the first BaseLayers layers. It is
+// false where the base is not known.
+func (i Image) FromBase(c component.Component) bool {
+	base := i.DiffIDs[:min(i.BaseLayers, len(i.DiffIDs))]
+	return len(c.Locations) > 0 && !slices.ContainsFunc(c.Locations, func(l component.Location) bool { return !slices.Contains(base, l.Layer) })
 }

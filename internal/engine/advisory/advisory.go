@@ -46,11 +46,23 @@ func (e *MissingEcosystemError) Error() string {
 
 // Match finds the advisories that affect the components, one finding for each
 // component and vulnerability, worst first. An uncovered ecosystem is a
-// *MissingEcosystemError.
+// *MissingEcosystemError. A Python package that a package of the distribution
+// owns is tested by that one's advisories where they are covered: the
+// distribution mends it without changing the version that PyPI's speak of.
 func Match(ctx context.Context, inventory component.Inventory, source Source) ([]finding.Finding, error) {
+	owners := map[string]string{}
+	for _, c := range inventory.Components {
+		if c.Owner == "" {
+			owners[c.PURL] = c.Ecosystem
+		}
+	}
+	mended := func(c component.Component) bool {
+		ecosystem, found := owners[c.Owner]
+		return c.Owner != "" && found && Covers(source, ecosystem)
+	}
 	missing := map[string]int{}
 	for _, c := range inventory.Components {
-		if !source.Covers(c.Ecosystem) {
+		if !mended(c) && !Covers(source, c.Ecosystem) {
 			missing[c.Ecosystem]++
 		}
 	}
@@ -63,6 +75,9 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 	for _, c := range inventory.Components {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if mended(c) {
+			continue
 		}
 		found, err := match(ctx, c, source)
 		if err != nil {
@@ -90,27 +105,16 @@ func comparePlaces(a, b component.Component) int {
 		}))
 }
 
-// names is how advisories call a component: distributions speak of source
-// packages.
-func names(c component.Component) (name, version string) {
-	if c.SourceName == "" {
-		return c.Name, c.Version
-	}
-	return c.SourceName, cmp.Or(c.SourceVersion, c.Version)
-}
-
-// affecting lists the advisories that affect the component, and all that name
-// its package.
-func affecting(ctx context.Context, c component.Component, source Source) (hits, all []osv.Record, err error) {
-	name, version := names(c)
-	all, err = source.Lookup(ctx, c.Ecosystem, name)
+// affecting lists the advisories that affect a package, and all that name it.
+func affecting(ctx context.Context, ecosystem string, q question, source Source) (hits, all []osv.Record, err error) {
+	all, err = lookup(ctx, source, ecosystem, q.name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("looking up %s %s: %w", c.Ecosystem, name, err)
+		return nil, nil, fmt.Errorf("looking up %s %s: %w", ecosystem, q.name, err)
 	}
 	all = slices.DeleteFunc(all, func(r osv.Record) bool { return !r.Withdrawn.IsZero() })
-	order := orderOf(c.Ecosystem)
+	order := orderOf(ecosystem)
 	for _, r := range all {
-		if affects(r, order, version) {
+		if affects(r, order, q.version) {
 			hits = append(hits, r)
 		}
 	}
@@ -122,18 +126,24 @@ func affects(r osv.Record, order order, version string) bool {
 }
 
 func match(ctx context.Context, c component.Component, source Source) ([]finding.Finding, error) {
-	hits, all, err := affecting(ctx, c, source)
-	if err != nil {
-		return nil, err
-	}
 	order := orderOf(c.Ecosystem)
-	_, version := names(c)
 	var findings []finding.Finding
-	for _, group := range merge(hits, all) {
-		f := describe(group)
-		f.Component = c
-		f.Fixed = heal(order, version, group)
-		findings = append(findings, f)
+	known := map[string]bool{}
+	for _, q := range questions(c) {
+		hits, all, err := affecting(ctx, c.Ecosystem, q, source)
+		if err != nil {
+			return nil, err
+		}
+		for _, group := range merge(hits, all) {
+			f := describe(group)
+			if known[f.ID] {
+				continue // found by another of its names
+			}
+			known[f.ID] = true
+			f.Component = c
+			f.Fixed = heal(order, q.version, group)
+			findings = append(findings, f)
+		}
 	}
 	return findings, nil
 }

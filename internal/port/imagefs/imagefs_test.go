@@ -112,6 +112,8 @@ const (
 	status = "var/lib/dpkg/status"
 	bash   = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2.15-2\n\n"
 	zlib   = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nSource: zlib\nVersion: 1:1.2.13-1\n\n"
+	alpine = "ID=alpine\nVERSION_ID=3.20.3\n"
+	rhel   = "ID=\"rhel\"\nVERSION_ID=\"9.4\"\n"
 	debian = "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"
 )
 
@@ -189,8 +191,10 @@ func TestDistribution(t *testing.T) {
 		{"an absolute link to the database", []entry{file("etc/os-release", debian), file("var/lib/dpkg/status.d/x", bash), symlink(status, "/var/lib/dpkg/status.d/x")}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"a link to a database that is not kept is said", []entry{file("etc/os-release", debian), symlink(status, "/srv/status")}, []string{"? " + status}, "debian 12"},
 		{"a loop of links ends", []entry{symlink("etc/os-release", "../usr/lib/os-release"), symlink("usr/lib/os-release", "../../etc/os-release")}, []string{}, ""},
-		{"apk is not read, and said", []entry{file("lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"? lib/apk/db/installed"}, ""},
-		{"rpm is not read, and said", []entry{file("var/lib/rpm/rpmdb.sqlite", "SQLite format 3\x00")}, []string{"? var/lib/rpm/rpmdb.sqlite"}, ""},
+		{"apk", []entry{file("etc/os-release", alpine), file("lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"musl 1.2.4"}, "alpine 3.20.3"},
+		{"apk where /usr is one", []entry{file("etc/os-release", alpine), symlink("lib", "usr/lib"), file("usr/lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"musl 1.2.4"}, "alpine 3.20.3"},
+		{"an empty database of rpm is said", []entry{file("etc/os-release", rhel), file("var/lib/rpm/rpmdb.sqlite", "")}, []string{"? var/lib/rpm/rpmdb.sqlite"}, "rhel 9.4"},
+		{"a link to rpm's database that is not kept is said", []entry{file("etc/os-release", rhel), symlink("var/lib/rpm/Packages", "/srv/Packages")}, []string{"? var/lib/rpm/Packages"}, "rhel 9.4"},
 		{"a link of status.d to what is not kept is said", []entry{file("etc/os-release", debian), file(status, zlib), symlink("var/lib/dpkg/status.d/bash", "/srv/bash")}, []string{"? var/lib/dpkg/status.d/bash", "zlib1g 1:1.2.13-1"}, "debian 12"},
 		{"half-installed", []entry{file("etc/os-release", debian), file(status, strings.Replace(bash, "ok installed", "ok half-installed", 1))}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"an empty database is said", []entry{file("etc/os-release", debian), file(status, "")}, []string{"? etc/os-release"}, "debian 12"},
@@ -371,8 +375,9 @@ func (zeroes) Read(p []byte) (int, error) {
 
 // The bounds hold over all layers together.
 func TestBounds(t *testing.T) {
-	made := image(t, layer(t, file("a", ""), installed("torch", "2.1.0")), layer(t, file("b", ""), installed("numpy", "1.26.4")))
-	size := int64(len(metadata("torch", "2.1.0")) + len(metadata("numpy", "1.26.4")))
+	torch, numpy := installed("torch", "2.1.0"), installed("numpy", "1.26.4")
+	made := image(t, layer(t, file("a", ""), torch), layer(t, file("b", ""), numpy))
+	size := int64(len(torch.name+torch.content+numpy.name+numpy.content) + 2*imagefs.ChangeSize)
 	for _, config := range []imagefs.Config{imagefs.WithBounds(3, 0), imagefs.WithBounds(0, size-1)} {
 		var bound *limit.Error
 		if _, _, err := imagefs.Read(t.Context(), made, config); !errors.As(err, &bound) {
