@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/licence"
 )
 
 // Package is one installed package.
@@ -167,7 +168,7 @@ func (p Package) Component(os component.OperatingSystem, where component.Locatio
 		Dependency: component.Installed, Locations: []component.Location{where},
 	}
 	if p.License != "" {
-		c.Licenses = []string{p.License}
+		c.Licenses, c.Expression = []string{p.License}, licence.Alpine(p.License)
 	}
 	return c
 }

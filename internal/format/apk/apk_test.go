@@ -70,7 +70,7 @@ func TestComponent(t *testing.T) {
 	want := component.Component{
 		Ecosystem: "Alpine:v3.20", Name: "py3-idna-pyc", Version: "3.7-r0", Architecture: "noarch", SourceName: "py3-idna", SourceVersion: "3.7-r0",
 		PURL:       "pkg:apk/alpine/py3-idna-pyc@3.7-r0?arch=noarch&distro=alpine-3.20.3&upstream=py3-idna",
-		Dependency: component.Installed, Licenses: []string{"BSD-3-Clause"}, Locations: []component.Location{where},
+		Dependency: component.Installed, Licenses: []string{"BSD-3-Clause"}, Expression: "BSD-3-Clause", Locations: []component.Location{where},
 	}
 	if got := packages[1].Component(component.OperatingSystem{ID: "alpine", VersionID: "3.20.3"}, where); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/licence"
 )
 
 // Package is one installed package, as its header says.
@@ -168,7 +169,7 @@ func (p Package) component(os component.OperatingSystem, where component.Locatio
 		Dependency: component.Installed, Locations: []component.Location{where},
 	}
 	if p.License != "" {
-		c.Licenses = []string{p.License}
+		c.Licenses, c.Expression = []string{p.License}, licence.RPM(p.License)
 	}
 	return c
 }

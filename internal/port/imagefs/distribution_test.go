@@ -158,3 +158,31 @@ func TestOwner(t *testing.T) {
 		})
 	}
 }
+
+// Licences come from the copyright file, through the links that Debian has
+// between packages of one source.
+func TestLicences(t *testing.T) {
+	const (
+		machine = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nCopyright: x\nLicense: Expat\n"
+		doc     = "usr/share/doc/"
+	)
+	for _, test := range []struct {
+		name    string
+		entries []entry
+		want    string
+	}{
+		{"its own", []entry{file(doc+"bash/copyright", machine)}, "MIT"},
+		{"through a link of directories", []entry{file(doc+"zlib/copyright", machine), symlink(doc+"bash", "zlib")}, "MIT"},
+		{"through a link of files", []entry{file(doc+"zlib/copyright", machine), symlink(doc+"bash/copyright", "../zlib/copyright")}, "MIT"},
+		{"a link to itself", []entry{symlink(doc+"bash", "bash")}, ""},
+		{"none", nil, ""},
+		{"of another", []entry{file(doc+"zlib/copyright", machine)}, ""},
+		{"of no known form", []entry{file(doc+"bash/copyright", "All yours.\n")}, ""},
+	} {
+		entries := append([]entry{file("etc/os-release", debian), file(status, bash)}, test.entries...)
+		inventory := read(t, image(t, layer(t, entries...)))
+		if len(inventory.Components) != 1 || inventory.Components[0].Expression != test.want || len(inventory.Unresolved) != 0 {
+			t.Errorf("%s: %q, want %q; %v", test.name, inventory.Components[0].Expression, test.want, listed(inventory))
+		}
+	}
+}

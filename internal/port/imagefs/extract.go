@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/format/apk"
+	"github.com/seed-161fc314/assay/internal/format/conda"
 	"github.com/seed-161fc314/assay/internal/format/dpkg"
 	"github.com/seed-161fc314/assay/internal/format/osrelease"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
@@ -62,6 +62,7 @@ func (e *extraction) packages() error {
 	}
 	e.noteMissingDatabase()
 	e.owners.give(&e.inventory)
+	conda.Settle(&e.inventory)
 	return nil
 }
 
@@ -103,12 +104,33 @@ func (e *extraction) file(name string, n node, where component.Location) error {
 		return e.apk(n.content, where)
 	case rpmdb.IsDatabase(name):
 		return e.rpm(n.content, where)
+	case conda.IsMeta(name):
+		e.conda(n.components, where)
 	case pydist.IsMetadata(name):
 		e.metadata(n.content, where)
-	case strings.HasSuffix(name, ".whl"):
-		e.wheel(where)
+	case pydist.IsArchive(name):
+		contents := pydist.NamedArchive(where)
+		e.inventory.Components = append(e.inventory.Components, contents.Components...)
+		e.inventory.Unresolved = append(e.inventory.Unresolved, contents.Unresolved...)
+	case pydist.IsOrigin(name):
+		record, found, err := pydist.Origin(bytes.NewReader(n.content), where)
+		e.said(record, found, err)
+	case pydist.IsLink(name):
+		record, err := pydist.Link(bytes.NewReader(n.content), where)
+		e.said(record, true, err)
 	}
 	return nil
+}
+
+// said keeps a record of what a file says is untested, or why it cannot be
+// read.
+func (e *extraction) said(record component.Unresolved, found bool, err error) {
+	switch {
+	case err != nil:
+		e.unresolved(record.Location.Path, err.Error(), record.Location)
+	case found:
+		e.inventory.Unresolved = append(e.inventory.Unresolved, record)
+	}
 }
 
 // system is the distribution that a package manager's packages are of: the
@@ -135,6 +157,7 @@ func (e *extraction) dpkg(content []byte, where component.Location) error {
 		place := where
 		place.Line = p.Line
 		c := p.Component(os, place)
+		c.Licenses, c.Expression = e.licences(p.Name)
 		e.owners.dpkg(c)
 		e.inventory.Components = append(e.inventory.Components, c)
 	}
@@ -193,16 +216,23 @@ func (e *extraction) metadata(content []byte, where component.Location) {
 	e.inventory.Components = append(e.inventory.Components, pydist.Component(m, where))
 }
 
-// wheel takes a wheel that lies there, not installed, by its name.
-func (e *extraction) wheel(where component.Location) {
-	w, err := pydist.ParseWheelName(path.Base(where.Path))
-	if err != nil {
-		e.unresolved(where.Path, err.Error(), where)
-		return
+// conda takes what was read of conda's record of a package.
+func (e *extraction) conda(list []component.Component, where component.Location) {
+	for _, c := range list {
+		c.Locations = []component.Location{where}
+		e.inventory.Components = append(e.inventory.Components, c)
 	}
-	c := pydist.Component(pydist.Metadata{Name: w.Name, Version: w.Version}, where)
-	c.Dependency = component.Packaged
-	e.inventory.Components = append(e.inventory.Components, c)
+}
+
+// licences are those in a package's copyright file. Its directory may be a link
+// to that of the package that it was built with.
+func (e *extraction) licences(name string) (statements []string, expression string) {
+	dir := docDir + "/" + name
+	if target, _ := follow(e.files, dir); target != "" {
+		dir = target
+	}
+	n, _ := resolve(e.files, dir+"/copyright")
+	return n.licences, n.expression
 }
 
 // noteMissingDatabase says so where there is a distribution and nothing that
@@ -213,7 +243,7 @@ func (e *extraction) noteMissingDatabase() {
 		return
 	}
 	for _, c := range e.inventory.Components {
-		if c.Ecosystem != pydist.Ecosystem {
+		if c.Ecosystem != pydist.Ecosystem && c.Ecosystem != conda.Ecosystem {
 			return
 		}
 	}

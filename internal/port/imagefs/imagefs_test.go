@@ -161,8 +161,13 @@ func TestLayersAreAppliedAsTheSpecificationSays(t *testing.T) {
 		{"a linked directory whose target is not read is said", [][]entry{{file("opt/x/METADATA", torch.content), symlink(site+"torch-2.1.0.dist-info", "/opt/x")}}, []string{"? " + site + "torch-2.1.0.dist-info"}},
 		{"capital letters", [][]entry{{file(site+"torch-2.1.0.DIST-INFO/METADATA", torch.content)}}, []string{"torch 2.1.0"}},
 		{"the first of two versions counts, as for the interpreter", [][]entry{{file(torch.name, "Name: torch\nVersion: 2.1.0\nVersion: 9\nName: six\n")}}, []string{"torch 2.1.0"}},
-		{"conda is not read, and said", [][]entry{{file("opt/conda/conda-meta/history", "")}}, []string{"? opt/conda/conda-meta/history"}},
-		{"a zipped egg is not read, and said", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}}, []string{"? " + site + "torch-2.1.0-py3.11.egg"}},
+		{"conda", [][]entry{{file("opt/conda/conda-meta/history", ""), file("opt/conda/conda-meta/openssl-3.0.8-h0_0.json", `{"name":"openssl","version":"3.0.8","build":"h0_0","files":["lib/libssl.so"]}`)}}, []string{"openssl 3.0.8"}},
+		{"a Python project of conda is counted once", [][]entry{{file("opt/conda/conda-meta/torch-2.1.0-py311_0.json", `{"name":"pytorch","version":"2.1.0","build":"py311_0","files":["lib/python3.11/site-packages/torch-2.1.0.dist-info/METADATA"]}`), file("opt/conda/lib/python3.11/site-packages/torch-2.1.0.dist-info/METADATA", torch.content)}}, []string{"torch 2.1.0"}},
+		{"a record of conda that cannot be read is said", [][]entry{{file("opt/conda/conda-meta/x-1-0.json", "{")}}, []string{"? opt/conda/conda-meta/x-1-0.json"}},
+		{"a zipped egg, by its name", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}}, []string{"torch 2.1.0"}},
+		{"an egg that was removed", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}, {file(site+".wh.torch-2.1.0-py3.11.egg", "")}}, []string{}},
+		{"installed from version control is said", [][]entry{{torch, file(site+"torch-2.1.0.dist-info/direct_url.json", `{"url":"https://user:pw@example.com/x","vcs_info":{"vcs":"git","commit_id":"00"}}`)}}, []string{"? https://****@example.com/x", "torch 2.1.0"}},
+		{"a linked directory is said", [][]entry{{file(site+"torch.egg-link", "/srv/torch\n.")}}, []string{"? /srv/torch"}},
 		{"no layers that matter", [][]entry{{file("bin/sh", "x")}}, []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
@@ -25,6 +26,20 @@ type node struct {
 	link    string // target of a symbolic link
 	missing string // why there is no content, although there should be
 	layer   subject.Digest
+	// components, licences and expression are what was read of a file whose
+	// content is not kept.
+	components []component.Component
+	licences   []string
+	expression string
+}
+
+// size is what a change takes in memory, about.
+func (c change) size() int64 {
+	size := changeSize + len(c.name) + len(c.hard) + len(c.node.content) + len(c.node.link) + len(c.node.missing) + len(c.node.expression) + 2*changeSize*len(c.node.components)
+	for _, text := range c.node.licences {
+		size += len(text)
+	}
+	return int64(size)
 }
 
 // change is what one layer does at a path, in the order of the layer.
@@ -85,7 +100,7 @@ func readLayer(ctx context.Context, layer v1.Layer, diffID subject.Digest, want 
 		kept := int64(0)
 		if c.name != "" || c.opaque { // the root itself may be opaque
 			changes = append(changes, c)
-			kept = int64(len(c.node.content)+len(c.node.link)+len(c.name)+len(c.hard)) + changeSize
+			kept = c.size()
 		}
 		if err := total.take(1, kept); err != nil {
 			return nil, err
@@ -143,22 +158,13 @@ func read(archive *tar.Reader, header *tar.Header, want func(string) wish) (chan
 	case tar.TypeDir:
 		return change{}, nil // a directory over a directory merges
 	case tar.TypeReg:
-		if manager := unread(name); manager != "" {
-			return change{name: name, node: node{missing: "the packages of " + manager + " are not read by this version, and were not tested"}}, nil
-		}
-		if wish.name {
-			return change{name: name}, nil
-		}
-		if wish.bound == 0 {
+		if wish.zero() {
 			return replaced(name), nil
 		}
-		content, err := wish.read(archive, name)
-		if err != nil {
-			return change{}, err
-		}
-		return change{name: name, node: node{content: content}}, nil
+		n, err := wish.read(archive, name, wish.bound)
+		return change{name: name, node: n}, err
 	case tar.TypeSymlink:
-		if wish.zero() && !distribution(name) { // it may stand where a directory with wanted files was
+		if wish.zero() && !distribution(name) && !isDoc(name) { // it may stand where a directory with wanted files was
 			return change{name: name, removed: true}, nil
 		}
 		return change{name: name, node: node{link: header.Linkname}}, nil

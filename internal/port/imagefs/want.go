@@ -2,6 +2,7 @@ package imagefs
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/apk"
+	"github.com/seed-161fc314/assay/internal/format/conda"
+	"github.com/seed-161fc314/assay/internal/format/licence"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/format/rpmdb"
 )
@@ -26,31 +29,12 @@ const (
 type wish struct {
 	// bound is the most bytes that may be read.
 	bound int64
-	// lines keeps only the lines that name metadata of Python packages.
-	lines bool
-	// name says that the file's name is all that counts.
-	name bool
+	// read takes what is to be kept. It runs while the layer streams by, so
+	// that what is not kept takes no memory.
+	read func(r io.Reader, name string, bound int64) (node, error)
 }
 
-func (w wish) zero() bool { return w == wish{} }
-
-// read takes what is wanted of a file.
-func (w wish) read(r io.Reader, name string) ([]byte, error) {
-	if !w.lines {
-		return limit.ReadAll(r, name, w.bound)
-	}
-	var kept []string
-	lines := bufio.NewScanner(limit.Reader(r, name, w.bound))
-	for lines.Scan() {
-		if ownable(clean(listedFile(lines.Text()))) {
-			kept = append(kept, lines.Text())
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return []byte(strings.Join(kept, "\n")), nil
-}
+func (w wish) zero() bool { return w.read == nil }
 
 // wanted tells what is wanted of a path.
 func wanted(declared []string) func(name string) wish {
@@ -61,30 +45,77 @@ func wanted(declared []string) func(name string) wish {
 	return func(name string) wish {
 		switch {
 		case name == statusFile, apk.IsDatabase(name), rpmdb.IsDatabase(besideDatabase(name)):
-			return wish{bound: limit.PackageDatabase}
+			return wish{limit.PackageDatabase, whole}
 		case isFileList(name):
-			return wish{bound: limit.PackageDatabase, lines: true}
-		case strings.HasPrefix(name, statusDir):
-			return wish{bound: limit.PackageMetadata}
-		case name == "etc/os-release" || name == "usr/lib/os-release":
-			return wish{bound: limit.PackageMetadata}
-		case pydist.IsMetadata(name):
-			return wish{bound: limit.PackageMetadata}
-		case strings.HasSuffix(name, ".whl"):
-			return wish{name: true}
+			return wish{limit.PackageDatabase, ownableLines}
+		case isCopyright(name):
+			return wish{limit.PackageMetadata, copyright}
+		case conda.IsMeta(name):
+			return wish{limit.PackageMetadata, condaMeta}
+		case pydist.IsArchive(name):
+			return wish{0, nameOnly}
+		case strings.HasPrefix(name, statusDir), name == "etc/os-release", name == "usr/lib/os-release",
+			pydist.IsMetadata(name), pydist.IsOrigin(name), pydist.IsLink(name):
+			return wish{limit.PackageMetadata, whole}
 		case slices.Contains(declared, name):
-			return wish{bound: limit.Lockfile}
+			return wish{limit.Lockfile, whole}
 		}
 		// What a declared file may include by -r or -c lies beside it or below.
 		if ext := path.Ext(name); ext == ".txt" || ext == ".in" {
 			for _, dir := range dirs {
 				if dir == "./" || strings.HasPrefix(name, dir) {
-					return wish{bound: limit.Lockfile}
+					return wish{limit.Lockfile, whole}
 				}
 			}
 		}
 		return wish{}
 	}
+}
+
+func whole(r io.Reader, name string, bound int64) (node, error) {
+	content, err := limit.ReadAll(r, name, bound)
+	return node{content: content}, err
+}
+
+func nameOnly(io.Reader, string, int64) (node, error) { return node{}, nil }
+
+// ownableLines keeps of a list of files those that tell of Python packages.
+func ownableLines(r io.Reader, name string, bound int64) (node, error) {
+	kept := []byte{}
+	lines := bufio.NewScanner(limit.Reader(r, name, bound))
+	for lines.Scan() {
+		if ownable(clean(listedFile(lines.Text()))) {
+			kept = append(append(kept, lines.Bytes()...), '\n')
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return node{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return node{content: kept}, nil
+}
+
+// copyright keeps the licences. A file that cannot be read as one leaves its
+// package without, which is what its licences then are: unknown.
+func copyright(r io.Reader, name string, bound int64) (node, error) {
+	statements, expression, err := licence.Debian(r, name)
+	var over *limit.Error
+	if errors.As(err, &over) {
+		return node{}, err
+	}
+	return node{licences: statements, expression: expression}, nil
+}
+
+// condaMeta keeps the packages: the lists of their files are long.
+func condaMeta(r io.Reader, name string, bound int64) (node, error) {
+	list, err := conda.ReadMeta(r, name)
+	var over *limit.Error
+	switch {
+	case errors.As(err, &over):
+		return node{}, err
+	case err != nil:
+		return node{missing: err.Error()}, nil
+	}
+	return node{components: list}, nil
 }
 
 // besideDatabase takes off what SQLite adds to a database's name for its log
@@ -105,9 +136,18 @@ func isStatus(name string) bool {
 
 // ownable says whether a file tells that a Python package is there: what a
 // distribution's package that has it among its files owns.
-func ownable(name string) bool {
-	return pydist.IsMetadata(name) || strings.HasSuffix(name, ".whl")
+func ownable(name string) bool { return pydist.IsMetadata(name) || pydist.IsArchive(name) }
+
+const docDir = "usr/share/doc"
+
+// isCopyright says whether a path holds the licences of a package of Debian's.
+func isCopyright(name string) bool {
+	return strings.HasPrefix(name, docDir+"/") && path.Base(name) == "copyright" && path.Dir(path.Dir(name)) == docDir
 }
+
+// isDoc says whether a path is a package's directory of documents; it may be a
+// link to another package's.
+func isDoc(name string) bool { return path.Dir(name) == docDir }
 
 // distribution says whether a path is a directory of metadata by its name.
 func distribution(name string) bool {
@@ -115,23 +155,11 @@ func distribution(name string) bool {
 	return ext == ".dist-info" || ext == ".egg-info"
 }
 
-// unread names the package manager whose database a path is, where this
-// version cannot read it: what is in it must not look tested.
-func unread(name string) string {
-	switch {
-	case strings.HasSuffix(name, "/conda-meta/history") || name == "conda-meta/history":
-		return "conda"
-	case strings.HasSuffix(name, ".egg"):
-		return "a zipped egg"
-	}
-	return ""
-}
-
 // replaced is a file that nobody wants. Only where it has the name of a
 // directory that could hold wanted files does it change anything.
 func replaced(name string) change {
 	switch path.Base(name) {
-	case "var", "lib", "dpkg", "status.d", "info", "etc", "usr", "apk", "db", "rpm", "sysimage", "share":
+	case "var", "lib", "dpkg", "status.d", "info", "etc", "usr", "apk", "db", "rpm", "sysimage", "share", "doc", "conda-meta":
 		return change{name: name, removed: true}
 	}
 	if distribution(name) || path.Base(name) == "site-packages" || path.Base(name) == "dist-packages" {
@@ -142,5 +170,5 @@ func replaced(name string) change {
 
 // packages says whether what lies at a path lists packages.
 func packages(name string) bool {
-	return isStatus(name) || apk.IsDatabase(name) || rpmdb.IsDatabase(name) || strings.HasSuffix(name, ".whl") || pydist.IsMetadata(name) || distribution(name)
+	return isStatus(name) || apk.IsDatabase(name) || rpmdb.IsDatabase(name) || conda.IsMeta(name) || pydist.IsArchive(name) || pydist.IsMetadata(name) || distribution(name)
 }
