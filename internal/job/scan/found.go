@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -58,27 +57,4 @@ func link(file fs.File, where component.Location, inventory *component.Inventory
 		inventory.Unresolved = append(inventory.Unresolved, record)
 	}
 	return err
-}
-
-// untestable splits off the components that no advisories can be had of, as one
-// unresolved record for all of them.
-func untestable(inventory component.Inventory) component.Inventory {
-	tested := inventory
-	tested.Components = nil
-	var first component.Location
-	count := 0
-	for _, c := range inventory.Components {
-		if c.Ecosystem != conda.Ecosystem {
-			tested.Components = append(tested.Components, c)
-			continue
-		}
-		if count++; count == 1 {
-			first = c.Locations[0]
-		}
-	}
-	if count > 0 {
-		tested.Unresolved = append(append([]component.Unresolved(nil), inventory.Unresolved...), component.Unresolved{
-			Text: fmt.Sprintf("%d packages of conda", count), Reason: conda.Untested, Location: first})
-	}
-	return tested
 }

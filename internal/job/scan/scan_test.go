@@ -125,7 +125,7 @@ func TestUnreadIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Inventory.Unresolved) != 1 || !strings.Contains(report.Inventory.Unresolved[0].Reason, "packages of apk are not read") {
+	if len(report.Inventory.Unresolved) != 1 || !strings.Contains(report.Inventory.Unresolved[0].Reason, "the built-in sample of advisories knows nothing") {
 		t.Errorf("unresolved are %+v", report.Inventory.Unresolved)
 	}
 }
@@ -205,7 +205,7 @@ func TestImage(t *testing.T) {
 	if report.Inventory.OperatingSystem == nil || report.Inventory.OperatingSystem.VersionID != "12" {
 		t.Errorf("operating system is %+v", report.Inventory.OperatingSystem)
 	}
-	if len(report.Inventory.Unresolved) != 1 || !strings.Contains(report.Inventory.Unresolved[0].Text, "1 packages of Debian:12") {
+	if len(report.Inventory.Unresolved) != 1 || !strings.Contains(report.Inventory.Unresolved[0].Text, "1 package of Debian:12") {
 		t.Errorf("unresolved are %+v", report.Inventory.Unresolved)
 	}
 }
