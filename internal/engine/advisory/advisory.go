@@ -46,24 +46,17 @@ func (e *MissingEcosystemError) Error() string {
 
 // Match finds the advisories that affect the components, one finding for each
 // component and vulnerability, worst first. An uncovered ecosystem is a
-// *MissingEcosystemError. A Python package that a package of the distribution
-// owns is tested by that one's advisories where they are covered: the
-// distribution mends it without changing the version that PyPI's speak of.
+// *MissingEcosystemError. Of a Python package that a package of the distribution
+// owns, what the distribution's own advisories speak of is left to them: it is
+// mended there without changing the version that PyPI's advisories speak of.
 func Match(ctx context.Context, inventory component.Inventory, source Source) ([]finding.Finding, error) {
-	owners := map[string]string{}
-	for _, c := range inventory.Components {
-		if c.Owner == "" {
-			owners[c.PURL] = c.Ecosystem
-		}
-	}
-	mended := func(c component.Component) bool {
-		ecosystem, found := owners[c.Owner]
-		return c.Owner != "" && found && Covers(source, ecosystem)
-	}
 	missing := map[string]int{}
+	owners := map[string]component.Component{}
 	for _, c := range inventory.Components {
-		if !mended(c) && !Covers(source, c.Ecosystem) {
+		if !Covers(source, c.Ecosystem) {
 			missing[c.Ecosystem]++
+		} else if c.Owner == "" && c.PURL != "" {
+			owners[c.PURL] = c
 		}
 	}
 	for _, c := range inventory.Components {
@@ -76,12 +69,18 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if mended(c) {
-			continue
-		}
 		found, err := match(ctx, c, source)
 		if err != nil {
 			return nil, err
+		}
+		if owner, owned := owners[c.Owner]; owned && len(found) > 0 {
+			spoken, err := spokenOf(ctx, owner, source)
+			if err != nil {
+				return nil, err
+			}
+			found = slices.DeleteFunc(found, func(f finding.Finding) bool {
+				return spoken[f.ID] || slices.ContainsFunc(f.Aliases, func(id string) bool { return spoken[id] })
+			})
 		}
 		findings = append(findings, found...)
 	}

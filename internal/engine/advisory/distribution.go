@@ -133,3 +133,21 @@ func lookup(ctx context.Context, source Source, ecosystem, name string) ([]osv.R
 	}
 	return records, nil
 }
+
+// spokenOf are the vulnerabilities that a distribution's advisories know of a
+// package, whether it is affected or mended.
+func spokenOf(ctx context.Context, c component.Component, source Source) (map[string]bool, error) {
+	spoken := map[string]bool{}
+	for _, q := range questions(c) {
+		_, all, err := affecting(ctx, c.Ecosystem, q, source)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			for _, id := range slices.Concat([]string{r.ID}, r.Aliases, r.Upstream) {
+				spoken[id] = true
+			}
+		}
+	}
+	return spoken, nil
+}
