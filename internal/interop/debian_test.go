@@ -27,7 +27,7 @@ func TestDebianImage(t *testing.T) {
 	mmdebstrap, query, python := program(t, "mmdebstrap", "mmdebstrap"), program(t, "dpkg-query", "dpkg"), program(t, "python3", "python3")
 	s := newStage(t)
 	root, tree := filepath.Join(s.dir, "root.tar"), filepath.Join(s.dir, "tree")
-	s.must(mmdebstrap, "--quiet", "--variant=minbase", "--include=python3-pandas", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", root)
+	s.must(mmdebstrap, "--quiet", "--variant=minbase", "--include=python3-pandas", "--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", root)
 	if err := os.Mkdir(tree, 0o755); err != nil {
 		t.Fatal(err)
 	}
