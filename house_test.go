@@ -61,6 +61,7 @@ var heavy = map[string]string{
 	"github.com/kyverno/go-jmespath":                       "internal/engine/policy/kyverno",
 	"github.com/CycloneDX/cyclonedx-go":                    "internal/format/cyclonedx",
 	"github.com/spdx/tools-golang":                         "internal/format/spdx",
+	"github.com/github/go-spdx":                            "internal/format/licence",
 	"github.com/owenrumney/go-sarif":                       "internal/format/sarif",
 	"github.com/pandatix/go-cvss":                          "internal/format/osv",
 	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",

@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/job/scan"
+	"github.com/seed-161fc314/assay/internal/port/imagefs"
 )
 
 // exitError ends with a code that the user chose.
@@ -24,6 +26,7 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 type scanFlags struct {
 	db, maxAge, format, output string
 	platform, python           string
+	baseImage                  string
 	severity, failOn           []string
 	exitCode                   int
 	exitCodeSet, failOnSet     bool
@@ -84,6 +87,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
 	command.Flags().StringVar(&flags.platform, "platform", "", platformHelp)
 	command.Flags().StringVar(&flags.python, "python-version", "", pythonHelp)
+	command.Flags().StringVar(&flags.baseImage, "base-image", "", "the image that this one was built on; its layers are told from the image's own (default: guessed from the history)")
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
@@ -138,7 +142,12 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err != nil {
 		return err
 	}
-	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Environment: environment, Rules: rules, RequirePinned: flags.rules.requirePinned})
+	base, err := host.baseLayers(ctx, flags.baseImage, flags.platform)
+	if err != nil {
+		return err
+	}
+	scanner, err := scan.New(scan.Config{Advisories: db, Now: host.Now, Environment: environment, BaseDiffIDs: base,
+		Rules: rules, RequirePinned: flags.rules.requirePinned})
 	if err != nil {
 		return err
 	}
@@ -222,8 +231,32 @@ func (h *Host) scan(ctx context.Context, scanner *scan.Scanner, name string, fla
 		return finding.Report{}, "", err
 	}
 	defer target.close()
+	if target.image == nil && flags.baseImage != "" {
+		return finding.Report{}, "", usage("--base-image goes with an image, and %s is none", name)
+	}
 	report, err = scanTarget(ctx, scanner, target)
 	return report, h.root(target), err
+}
+
+// baseLayers are the layers of the image that another was built on; none where
+// no such image is named.
+func (h *Host) baseLayers(ctx context.Context, name, platform string) ([]subject.Digest, error) {
+	if name == "" {
+		return nil, nil
+	}
+	base, err := h.open(ctx, name, platform)
+	if err != nil {
+		return nil, fmt.Errorf("--base-image: %w", err)
+	}
+	defer base.close()
+	if base.image == nil {
+		return nil, usage("--base-image %s: this is no image", name)
+	}
+	config, err := base.image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("--base-image %s: %w", name, err)
+	}
+	return imagefs.DiffIDs(config)
 }
 
 func scanTarget(ctx context.Context, scanner *scan.Scanner, t target) (finding.Report, error) {

@@ -47,6 +47,9 @@ type Component struct {
 	PURL string `json:"purl"`
 	// Dependency says whether it was found installed or only declared.
 	Dependency Dependency `json:"dependency"`
+	// Owner is the PURL of the distribution's package that brought this one's
+	// files, empty for what no package manager but its own put there.
+	Owner string `json:"owner,omitempty"`
 	// Licenses are licence texts or SPDX expressions as the package's own
 	// metadata states them.
 	Licenses []string `json:"licenses,omitempty"`
@@ -104,22 +107,13 @@ type OperatingSystem struct {
 	// VersionID is the release, such as "12" or "24.04"; empty where the
 	// file has none.
 	VersionID string `json:"versionID,omitempty"`
-	// PrettyName is for people.
+	// PrettyName is for people, and what OSV names SUSE's products by.
 	PrettyName string `json:"prettyName,omitempty"`
+	// Codename is the release's name in lower case ("trixie"); the only one
+	// that Debian's testing has.
+	Codename string `json:"codename,omitempty"`
 	// Location is the file that says so.
 	Location Location `json:"location"`
-}
-
-// Ecosystem is OSV's name of the distribution ("Debian:12"), or "" for one
-// that OSV has no advisories of under a name known here.
-func (o OperatingSystem) Ecosystem() string {
-	switch o.ID {
-	case "debian":
-		return "Debian:" + o.VersionID
-	case "ubuntu":
-		return "Ubuntu:" + o.VersionID
-	}
-	return ""
 }
 
 // Source is a file that the inventory was read from, by digest, so that

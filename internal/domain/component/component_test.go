@@ -43,15 +43,3 @@ func TestSort(t *testing.T) {
 		}
 	}
 }
-
-func TestEcosystem(t *testing.T) {
-	for want, os := range map[string]component.OperatingSystem{
-		"Debian:12":    {ID: "debian", VersionID: "12"},
-		"Ubuntu:22.04": {ID: "ubuntu", VersionID: "22.04"},
-		"":             {ID: "plan9", VersionID: "4"},
-	} {
-		if got := os.Ecosystem(); got != want {
-			t.Errorf("%+v is %q, want %q", os, got, want)
-		}
-	}
-}

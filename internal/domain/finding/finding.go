@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -343,4 +344,12 @@ type Image struct {
 	// where it was not looked at. Config is the configuration, as it is stored.
 	Layers []Layer         `json:"layers,omitempty"`
 	Config json.RawMessage `json:"config,omitempty"`
+}
+
+// FromBase says whether a component comes from the base image alone: whether
+// every place where it was found is in one of the first BaseLayers layers. It is
+// false where the base is not known.
+func (i Image) FromBase(c component.Component) bool {
+	base := i.DiffIDs[:min(i.BaseLayers, len(i.DiffIDs))]
+	return len(c.Locations) > 0 && !slices.ContainsFunc(c.Locations, func(l component.Location) bool { return !slices.Contains(base, l.Layer) })
 }

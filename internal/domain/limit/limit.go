@@ -38,11 +38,20 @@ const (
 	// ImagePackages is what all package metadata of an image may hold
 	// together, in bytes.
 	ImagePackages = 512 << 20
+	// Notebook is the largest Jupyter notebook, in bytes: outputs hold images.
+	Notebook = 64 << 20
+	// LicenceText is the longest licence statement read as an expression, in
+	// bytes.
+	LicenceText = 4 << 10
 	// PathName is the longest path of a file in a layer, in bytes: Linux's
 	// PATH_MAX.
 	PathName = 4096
-	// PackageDatabase is the largest dpkg status file, in bytes.
+	// PackageDatabase is the largest database of a distribution's packages, in
+	// bytes: dpkg's status, apk's installed, rpm's in any form.
 	PackageDatabase = 256 << 20
+	// RPMHeader is the largest header of one rpm package, in bytes; that of a
+	// package with 100,000 files has about ten megabytes.
+	RPMHeader = 32 << 20
 	// Advisory is the largest OSV record, in bytes.
 	Advisory = 8 << 20
 	// AdvisoryArchive is what one import may unpack to, in bytes.
@@ -65,6 +74,9 @@ const (
 	Feed = 32 << 20
 	// Wheel is what one wheel may unpack to, in bytes.
 	Wheel = 8 << 30
+	// WheelDirectory is the largest list of files of a wheel or egg that is
+	// looked into, in bytes: some 100,000 files.
+	WheelDirectory = 8 << 20
 	// TestReport is the largest JUnit, coverage or SARIF file, in bytes.
 	TestReport = 64 << 20
 	// VEX is the largest OpenVEX or CSAF document, in bytes: distributions
@@ -115,11 +127,22 @@ const (
 	// ConstraintChecks is how often the requirements of one file and those
 	// that it includes may be held against a constraint (-c).
 	ConstraintChecks = 1_000_000
+	// NotebookLines is how many requirements the cells of a notebook may
+	// install.
+	NotebookLines = 10_000
+	// WheelMetadata is how many files of metadata a wheel or egg may hold: its
+	// own and those of what it carries along.
+	WheelMetadata = 256
 	// ImageFiles is how many entries the layers of an image may hold.
 	ImageFiles = 20_000_000
 	// ArchiveEntries is how many entries a Docker archive may have: a few for
 	// each layer.
 	ArchiveEntries = 65_536
+	// InstalledPackages is how many packages one database of a distribution may
+	// list; all of Debian has under 100,000 of an architecture.
+	InstalledPackages = 200_000
+	// RPMTags is how many tags one rpm header may have, as rpm itself bounds it.
+	RPMTags = 65_535
 	// ArchiveFiles is how many files an OSV archive or a wheel may hold.
 	ArchiveFiles = 4_000_000
 	// SBOMComponents is how many components an SBOM may list, nested ones and

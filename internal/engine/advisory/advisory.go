@@ -63,12 +63,17 @@ func (e *MissingEcosystemError) Error() string {
 
 // Match finds the advisories that affect the components, one finding for each
 // component and vulnerability, worst first. An uncovered ecosystem is a
-// *MissingEcosystemError.
+// *MissingEcosystemError. Of a Python package that a package of the distribution
+// owns, what the distribution's own advisories speak of is left to them: it is
+// mended there without changing the version that PyPI's advisories speak of.
 func Match(ctx context.Context, inventory component.Inventory, source Source) ([]finding.Finding, error) {
 	missing := map[string]int{}
+	owners := map[string]component.Component{}
 	for _, c := range inventory.Components {
-		if !source.Covers(c.Ecosystem) {
+		if !Covers(source, c.Ecosystem) {
 			missing[c.Ecosystem]++
+		} else if c.Owner == "" && c.PURL != "" {
+			owners[c.PURL] = c
 		}
 	}
 	for _, c := range inventory.Components {
@@ -84,6 +89,15 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 		found, err := match(ctx, c, source)
 		if err != nil {
 			return nil, err
+		}
+		if owner, owned := owners[c.Owner]; owned && len(found) > 0 {
+			spoken, err := spokenOf(ctx, owner, source)
+			if err != nil {
+				return nil, err
+			}
+			found = slices.DeleteFunc(found, func(f finding.Finding) bool {
+				return spoken[f.ID] || slices.ContainsFunc(f.Aliases, func(id string) bool { return spoken[id] })
+			})
 		}
 		findings = append(findings, found...)
 	}
@@ -107,32 +121,20 @@ func comparePlaces(a, b component.Component) int {
 		}))
 }
 
-// names is how advisories call a component: distributions speak of source
-// packages.
-func names(c component.Component) (name, version string) {
-	if c.SourceName == "" {
-		return c.Name, c.Version
-	}
-	return c.SourceName, cmp.Or(c.SourceVersion, c.Version)
-}
-
-// affecting lists the advisories that affect the component, and all that name
-// its package; those of a Describer are not described yet.
-func affecting(ctx context.Context, c component.Component, source Source) (hits, all []osv.Record, err error) {
-	name, version := names(c)
-	lookup := source.Lookup
-	if describer, ok := source.(Describer); ok {
-		lookup = describer.Brief
-	}
-	all, err = lookup(ctx, c.Ecosystem, name)
+// affecting lists the advisories that affect a package, and all that name it;
+// those of a Describer are not described.
+func affecting(ctx context.Context, ecosystem string, q question, source Source) (hits, all []osv.Record, err error) {
+	parts, err := lookup(ctx, source, ecosystem, q.name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("looking up %s %s: %w", c.Ecosystem, name, err)
+		return nil, nil, err
 	}
-	all = slices.DeleteFunc(all, func(r osv.Record) bool { return !r.Withdrawn.IsZero() })
-	order := orderOf(c.Ecosystem)
-	for _, r := range all {
-		if affects(r, order, version) {
-			hits = append(hits, r)
+	order := orderOf(ecosystem)
+	for _, p := range parts {
+		for _, r := range p.records {
+			all = append(all, r)
+			if affects(r, order, q.version) {
+				hits = append(hits, r)
+			}
 		}
 	}
 	return hits, all, nil
@@ -143,35 +145,71 @@ func affects(r osv.Record, order order, version string) bool {
 }
 
 func match(ctx context.Context, c component.Component, source Source) ([]finding.Finding, error) {
-	hits, all, err := affecting(ctx, c, source)
-	if err != nil {
-		return nil, err
-	}
 	order := orderOf(c.Ecosystem)
-	name, version := names(c)
-	if describer, ok := source.(Describer); ok && len(hits) > 0 {
-		if err := describer.Describe(ctx, c.Ecosystem, name, hits); err != nil {
-			return nil, fmt.Errorf("reading the advisories of %s %s: %w", c.Ecosystem, name, err)
-		}
-	}
 	var findings []finding.Finding
-	root := roots(all)
-	families := map[string][]osv.Record{}
-	for _, r := range all {
-		families[root(r.ID)] = append(families[root(r.ID)], r)
-	}
-	for _, group := range merge(hits, root) {
-		f := describe(group, families[root(group[0].ID)])
-		f.Component = c
-		f.Fixed = heal(order, version, group)
-		if threats, ok := source.(ThreatSource); ok {
-			if f.Threat, err = threats.Threat(ctx, append([]string{f.ID}, f.Aliases...)); err != nil {
-				return nil, fmt.Errorf("looking up attacks on %s: %w", f.ID, err)
-			}
+	known := map[string]bool{}
+	for _, q := range questions(c) {
+		hits, families, root, err := described(ctx, c.Ecosystem, q, source)
+		if err != nil {
+			return nil, err
 		}
-		findings = append(findings, f)
+		for _, group := range merge(hits, root) {
+			f := describe(group, families[root(group[0].ID)])
+			if known[f.ID] {
+				continue // found by another of its names
+			}
+			known[f.ID] = true
+			f.Component = c
+			f.Fixed = heal(order, q.version, group)
+			if threats, ok := source.(ThreatSource); ok {
+				if f.Threat, err = threats.Threat(ctx, append([]string{f.ID}, f.Aliases...)); err != nil {
+					return nil, fmt.Errorf("looking up attacks on %s: %w", f.ID, err)
+				}
+			}
+			findings = append(findings, f)
+		}
 	}
 	return findings, nil
+}
+
+// described lists the advisories that affect a package, and by their root those
+// about the same vulnerabilities, whether they reach the version or not: one may
+// rate what another only reports. All of them are described; the others that
+// name the package are not even read in full.
+func described(ctx context.Context, ecosystem string, q question, source Source) (hits []osv.Record, families map[string][]osv.Record, root func(string) string, err error) {
+	parts, err := lookup(ctx, source, ecosystem, q.name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	order := orderOf(ecosystem)
+	var all []osv.Record
+	for _, p := range parts {
+		all = append(all, p.records...)
+	}
+	root = roots(all)
+	reached := map[string]bool{}
+	for _, r := range all {
+		if affects(r, order, q.version) {
+			reached[root(r.ID)] = true
+		}
+	}
+	families = map[string][]osv.Record{}
+	describer, brief := source.(Describer)
+	for _, p := range parts {
+		records := slices.DeleteFunc(p.records, func(r osv.Record) bool { return !reached[root(r.ID)] })
+		if brief && len(records) > 0 {
+			if err := describer.Describe(ctx, p.stream, q.name, records); err != nil {
+				return nil, nil, nil, fmt.Errorf("reading the advisories of %s %s: %w", p.stream, q.name, err)
+			}
+		}
+		for _, r := range records {
+			families[root(r.ID)] = append(families[root(r.ID)], r)
+			if affects(r, order, q.version) {
+				hits = append(hits, r)
+			}
+		}
+	}
+	return hits, families, root, nil
 }
 
 // roots gives, by union-find, one id for all that are of one vulnerability:

@@ -17,6 +17,8 @@ import (
 type order struct {
 	ecosystem string
 	python    bool
+	// distribution orders texts as a package manager does; nil for others.
+	distribution func(a, b string) (result int, ok bool)
 	// known keeps what was parsed: the records of a package repeat the same
 	// versions a hundredfold.
 	known map[string]reading
@@ -32,7 +34,7 @@ type reading struct {
 
 func orderOf(ecosystem string) order {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	return order{ecosystem: base, python: base == "PyPI", known: map[string]reading{}}
+	return order{ecosystem: base, python: base == "PyPI", distribution: distributionOrder(base), known: map[string]reading{}}
 }
 
 func (o order) parse(text string) reading {
@@ -57,6 +59,9 @@ func (o order) parse(text string) reading {
 // they cannot be compared. A bound without a local label is compared with the
 // public part of the installed version.
 func (o order) compare(installed, bound string) (result int, ok bool) {
+	if o.distribution != nil {
+		return o.distribution(installed, bound)
+	}
 	a, b := o.parse(installed), o.parse(bound)
 	if a.valid && b.valid && !b.python.HasLocal() {
 		return a.python.Public().Compare(b.python), true
@@ -66,6 +71,10 @@ func (o order) compare(installed, bound string) (result int, ok bool) {
 
 // compareBounds orders two bounds, local labels included.
 func (o order) compareBounds(a, b string) int {
+	if o.distribution != nil {
+		c, _ := o.distribution(a, b)
+		return c
+	}
 	c, _ := o.compareParsed(o.parse(a), o.parse(b), b)
 	return c
 }
@@ -279,12 +288,20 @@ func (o order) byStability(installed string, candidates []string) [][]string {
 // pre-release is proposed for a release only where no release is better than
 // the installed one, and a malicious version never.
 func Upgrade(ctx context.Context, c component.Component, source Source) (version string, all bool, err error) {
-	hits, every, err := affecting(ctx, c, source)
-	if err != nil || len(hits) == 0 {
-		return "", err == nil, err
+	var hits, every []osv.Record
+	var installed string
+	for _, q := range questions(c) {
+		if hits, every, err = affecting(ctx, c.Ecosystem, q, source); err != nil {
+			return "", false, err
+		}
+		if installed = q.version; len(hits) > 0 {
+			break
+		}
+	}
+	if len(hits) == 0 {
+		return "", true, nil
 	}
 	o := orderOf(c.Ecosystem)
-	_, installed := names(c)
 	root := roots(every)
 	groups := merge(every, root)
 	fewest := len(merge(hits, root))

@@ -45,6 +45,8 @@ func Parse(r io.Reader, where string) (component.OperatingSystem, error) {
 			os.VersionID = value
 		case "PRETTY_NAME":
 			os.PrettyName = value
+		case "VERSION_CODENAME":
+			os.Codename = strings.ToLower(value)
 		}
 	}
 	if os.ID == "" {

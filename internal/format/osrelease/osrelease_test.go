@@ -37,29 +37,35 @@ func TestParse(t *testing.T) {
 		"Debian":             {debian, "debian", "12", "Debian GNU/Linux 12 (bookworm)", "Debian:12"},
 		"Ubuntu":             {ubuntu, "ubuntu", "22.04", "Ubuntu 22.04.4 LTS", "Ubuntu:22.04"},
 		"distroless":         {"PRETTY_NAME=\"Distroless\"\nNAME=\"Debian GNU/Linux\"\nID=\"debian\"\nVERSION_ID=\"11\"\n", "debian", "11", "Distroless", "Debian:11"},
-		"Alpine":             {"NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.19.1\n", "alpine", "3.19.1", "", ""},
+		"Alpine":             {"NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.19.1\n", "alpine", "3.19.1", "", "Alpine:v3.19"},
+		"testing":            {"PRETTY_NAME=\"Debian GNU/Linux trixie/sid\"\nID=debian\nVERSION_CODENAME=trixie\n", "debian", "", "Debian GNU/Linux trixie/sid", "Debian:13"},
 		"a relative":         {"ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_ID=\"21\"\n", "linuxmint", "21", "", ""},
-		"no release":         {"ID=debian\n", "debian", "", "", "Debian:"},
+		"no release":         {"ID=debian\n", "debian", "", "", ""},
 		"line ends of DOS":   {strings.ReplaceAll(debian, "\n", "\r\n"), "debian", "12", "Debian GNU/Linux 12 (bookworm)", "Debian:12"},
 		"no last line end":   {"VERSION_ID=12\nID=debian", "debian", "12", "", "Debian:12"},
 		"comments and air":   {"# ID=ubuntu\n\n  \t\n#x\n  ID=debian  \n\tVERSION_ID=12\t\n", "debian", "12", "", "Debian:12"},
-		"single quotes":      {"ID='debian'\nPRETTY_NAME='a \"b\" \\$c'\n", "debian", "", `a "b" \$c`, "Debian:"},
+		"single quotes":      {"ID='debian'\nPRETTY_NAME='a \"b\" \\$c'\n", "debian", "", `a "b" \$c`, ""},
 		"escapes":            {`PRETTY_NAME="a \"b\" \\ \$x \` + "`" + `y\n"` + "\nID=x\n", "x", "", `a "b" \ $x ` + "`" + `y\n`, ""},
 		"upper case":         {"ID=Debian\nVERSION_ID=12\n", "debian", "12", "", "Debian:12"},
 		"the later one wins": {"ID=ubuntu\nVERSION_ID=1\nID=debian\nVERSION_ID=12\n", "debian", "12", "", "Debian:12"},
-		"lines of nothing":   {"no assignment\n=\n=x\nID=debian\nVERSION_ID=\n", "debian", "", "", "Debian:"},
-		"other keys":         {"XID=a\nID_LIKE=b\nid=c\nVERSION_ID_X=d\nID=debian\n", "debian", "", "", "Debian:"},
-		"an equals sign":     {"ID=debian\nPRETTY_NAME=a=b\n", "debian", "", "a=b", "Debian:"},
-		"empty quotation":    {"ID=debian\nVERSION_ID=\"\"\nPRETTY_NAME=''\n", "debian", "", "", "Debian:"},
+		"lines of nothing":   {"no assignment\n=\n=x\nID=debian\nVERSION_ID=\n", "debian", "", "", ""},
+		"other keys":         {"XID=a\nID_LIKE=b\nid=c\nVERSION_ID_X=d\nID=debian\n", "debian", "", "", ""},
+		"an equals sign":     {"ID=debian\nPRETTY_NAME=a=b\n", "debian", "", "a=b", ""},
+		"empty quotation":    {"ID=debian\nVERSION_ID=\"\"\nPRETTY_NAME=''\n", "debian", "", "", ""},
 	} {
 		got, err := osrelease.Parse(strings.NewReader(c.text), "etc/os-release")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		codename := got.Codename
+		got.Codename = ""
 		want := component.OperatingSystem{ID: c.id, VersionID: c.version, PrettyName: c.pretty, Location: component.Location{Path: "etc/os-release"}}
 		if got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+		if got.Codename = codename; strings.Contains(c.text, "VERSION_CODENAME=bookworm") && codename != "bookworm" {
+			t.Errorf("%s: codename %q", name, codename)
 		}
 		if got.Ecosystem() != c.of {
 			t.Errorf("%s: ecosystem %q, want %q", name, got.Ecosystem(), c.of)
@@ -131,12 +137,12 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if got.ID == "" || strings.ContainsAny(got.ID+got.VersionID+got.PrettyName, "\n") {
+		if got.ID == "" || strings.ContainsAny(got.ID+got.VersionID+got.PrettyName+got.Codename, "\n") {
 			t.Fatalf("read %+v", got)
 		}
 		// Quoting what was read gives the same again.
 		quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace
-		again, err := osrelease.Parse(strings.NewReader(`ID="`+quote(got.ID)+"\"\nVERSION_ID=\""+quote(got.VersionID)+"\"\nPRETTY_NAME=\""+quote(got.PrettyName)+"\"\n"), "where")
+		again, err := osrelease.Parse(strings.NewReader(`ID="`+quote(got.ID)+"\"\nVERSION_ID=\""+quote(got.VersionID)+"\"\nPRETTY_NAME=\""+quote(got.PrettyName)+"\"\nVERSION_CODENAME=\""+quote(got.Codename)+"\"\n"), "where")
 		if err != nil || got != again {
 			t.Fatalf("%+v, and again %+v, %v", got, again, err)
 		}

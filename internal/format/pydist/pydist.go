@@ -1,10 +1,14 @@
 // Package pydist reads what installed Python distributions and wheels say of
-// themselves: METADATA and PKG-INFO, RECORD, and the names of wheel files.
+// themselves: METADATA and PKG-INFO, RECORD, direct_url.json, and wheels and
+// eggs as files.
 //
 // Entry points are [ParseMetadata], [ParseRecord], [ParseWheelName] and
-// [IsMetadata]. It follows "Core metadata", "Recording installed projects" and
-// "Binary distribution format" of the Python Packaging Authority. It opens
-// nothing and installs nothing.
+// [IsMetadata]; [ReadArchive] for wheels and eggs, [ArchiveName] where only
+// their names are there; [Origin] and [Link] for what came from elsewhere than
+// an index. It follows "Core metadata", "Recording installed projects",
+// "Binary distribution format" and "Direct URL Origin of installed
+// distributions" of the Python Packaging Authority. It unpacks and installs
+// nothing.
 package pydist
 
 import (
@@ -27,6 +31,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/licence"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
 )
 
@@ -100,6 +105,9 @@ type Metadata struct {
 	// Licenses are License-Expression, else License, else the licence
 	// classifiers' last parts.
 	Licenses []string
+	// Expression is the SPDX expression that the first of these comes to that
+	// comes to one: License-Expression, License, the classifiers.
+	Expression string
 	// Requires are the Requires-Dist lines, as written.
 	Requires []string
 }
@@ -174,6 +182,9 @@ func ParseMetadata(r io.Reader, where string) (Metadata, error) {
 		m.Version = v.String()
 	}
 	m.Licenses = licenses(expression, license, classifiers)
+	if m.Expression = licence.Expression(m.Licenses); m.Expression == "" && expression == "" {
+		m.Expression = licence.Expression(classifiers)
+	}
 	return m, nil
 }
 
@@ -194,7 +205,7 @@ func Component(m Metadata, where component.Location) component.Component {
 	name := Normalise(m.Name)
 	return component.Component{
 		Ecosystem: Ecosystem, Name: name, Version: m.Version, PURL: PURL(name, m.Version),
-		Dependency: component.Installed, Licenses: m.Licenses, Locations: []component.Location{where},
+		Dependency: component.Installed, Licenses: m.Licenses, Expression: m.Expression, Locations: []component.Location{where},
 	}
 }
 

@@ -16,7 +16,7 @@ func TestMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := pydist.Metadata{Name: "Ruamel.YAML", Version: "0.18", Licenses: []string{"MIT"}, Requires: []string{"x>=1"}}
+	want := pydist.Metadata{Name: "Ruamel.YAML", Version: "0.18", Licenses: []string{"MIT"}, Expression: "MIT", Requires: []string{"x>=1"}}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Error(diff)
 	}
@@ -27,10 +27,14 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestLicences(t *testing.T) {
-	for name, c := range map[string]struct{ lines, want string }{
-		"expression first": {"License-Expression: Apache-2.0 OR MIT\nLicense: x", "Apache-2.0 OR MIT"},
-		"a text":           {"License: Copyright\n  all\n  rights\nClassifier: License :: OSI Approved :: BSD License", "BSD License"},
-		"unknown":          {"License: UNKNOWN", ""},
+	for name, c := range map[string]struct{ lines, want, expression string }{
+		"expression first":  {"License-Expression: apache-2.0 OR MIT\nLicense: x", "apache-2.0 OR MIT", "Apache-2.0 OR MIT"},
+		"broken expression": {"License-Expression: Mine\nClassifier: License :: OSI Approved :: MIT License", "Mine", ""},
+		"a text":            {"License: Copyright\n  all\n  rights\nClassifier: License :: OSI Approved :: BSD License", "BSD License", ""},
+		"classifier":        {"Classifier: License :: OSI Approved :: MIT License", "MIT License", "MIT"},
+		"a file's name":     {"License: LICENSE.txt\nClassifier: License :: OSI Approved :: MIT License", "LICENSE.txt", "MIT"},
+		"words":             {"License: Apache 2.0", "Apache 2.0", "Apache-2.0"},
+		"unknown":           {"License: UNKNOWN", "", ""},
 	} {
 		m, err := pydist.ParseMetadata(strings.NewReader("Name: x\nVersion: 1\n"+c.lines+"\n"), "METADATA")
 		if err != nil {
@@ -38,6 +42,9 @@ func TestLicences(t *testing.T) {
 		}
 		if got := strings.Join(m.Licenses, ","); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if got := pydist.Component(m, component.Location{}).Expression; got != c.expression {
+			t.Errorf("%s: expression %q, want %q", name, got, c.expression)
 		}
 	}
 }

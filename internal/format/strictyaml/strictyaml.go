@@ -3,7 +3,8 @@
 // Entry points are [Documents], which splits a file, and [Document.Decode],
 // which fills a Go value through its json tags. A field that the value does
 // not have is an error with file, line and the nearest name that it does have;
-// a key given twice is an error; a file over [limit.Policy] bytes or over
+// a key given twice is an error; a file over [limit.Policy] bytes (or the bound
+// that [DocumentsWithin] is given) or over
 // [limit.YAMLNodes] nodes after aliases is an error. The package follows YAML
 // 1.2 core as go.yaml.in/yaml/v3 reads it, and the field rules of
 // encoding/json.
@@ -37,8 +38,14 @@ type Document struct {
 // Documents splits content at its document markers. Empty documents are left
 // out. The name is used in errors only.
 func Documents(name string, content []byte) ([]Document, error) {
-	if int64(len(content)) > limit.Policy {
-		return nil, &limit.Error{What: name, Bound: limit.Policy, Unit: "bytes"}
+	return DocumentsWithin(name, content, limit.Policy)
+}
+
+// DocumentsWithin is Documents for files that may be larger than a policy, such
+// as lockfiles; bound is in bytes.
+func DocumentsWithin(name string, content []byte, bound int64) ([]Document, error) {
+	if int64(len(content)) > bound {
+		return nil, &limit.Error{What: name, Bound: bound, Unit: "bytes"}
 	}
 	var documents []Document
 	decoder := yaml.NewDecoder(bytes.NewReader(content))

@@ -11,12 +11,14 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/conda"
 	"github.com/seed-161fc314/assay/internal/format/lockfile"
 	"github.com/seed-161fc314/assay/internal/format/lockfile/pdm"
 	"github.com/seed-161fc314/assay/internal/format/lockfile/pipfile"
 	"github.com/seed-161fc314/assay/internal/format/lockfile/poetry"
 	"github.com/seed-161fc314/assay/internal/format/lockfile/pylock"
 	"github.com/seed-161fc314/assay/internal/format/lockfile/uv"
+	"github.com/seed-161fc314/assay/internal/format/notebook"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/format/pyproject"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
@@ -36,14 +38,19 @@ type kind struct {
 // kinds are all kinds of file that are read, one a line.
 var kinds = []kind{
 	{"requirements*.txt", Entry, declared(requirement.Read)},
-	{"lockfiles (Pipfile.lock, poetry.lock, uv.lock, pdm.lock, pylock.toml)", isLock, (*walk).lock},
+	{"lockfiles (Pipfile.lock, poetry.lock, uv.lock, pdm.lock, pylock.toml, conda-lock.yml)", isLock, (*walk).lock},
 	{"project files (pyproject.toml, setup.cfg, setup.py, Pipfile)", isProject, (*walk).project},
 	{"installed Python packages (*.dist-info, *.egg-info)", pydist.IsMetadata, there(installed)},
-	{"", isUnread, (*walk).unread},
+	{"conda environments (environment.yml, conda-meta)", isEnvironment, declared(conda.ReadEnvironment)},
+	{"", conda.IsMeta, there(condaMeta)},
+	{"notebooks", isNotebook, declared(notebook.Read)},
+	{"wheels and eggs", pydist.IsArchive, there(archive)},
+	{"", pydist.IsOrigin, there(origin)},
+	{"", pydist.IsLink, there(link)},
 }
 
 // locks are the parsers of lockfiles.
-var locks = []lockfile.Parser{pipfile.Parser{}, poetry.Parser{}, uv.Parser{}, pdm.Parser{}, pylock.Parser{}}
+var locks = []lockfile.Parser{pipfile.Parser{}, poetry.Parser{}, uv.Parser{}, pdm.Parser{}, pylock.Parser{}, conda.Lock{}, conda.Explicit{}}
 
 // looked is what a directory is searched for, for people.
 func looked() string {
@@ -103,16 +110,6 @@ func isInstalled(name string) bool {
 		}
 	}
 	return false
-}
-
-// isUnread says whether a file lists Python packages in a way that this version
-// cannot read: what is in it must not look tested.
-func isUnread(name string) bool {
-	switch path.Base(name) {
-	case "environment.yml", "environment.yaml", "conda-lock.yml":
-		return true
-	}
-	return strings.HasSuffix(name, ".egg") || strings.HasSuffix(name, "conda-meta/history")
 }
 
 // walk gathers what the files of one directory say.
@@ -274,12 +271,6 @@ func (w *walk) project(name string) error {
 	return err
 }
 
-func (w *walk) unread(name string) error {
-	w.unresolved(component.Unresolved{Text: name, Reason: "this kind of file is not read by this version, and what it lists was not tested",
-		Location: component.Location{Path: name}})
-	return nil
-}
-
 // finish puts together what belongs together, and sorts it.
 func (w *walk) finish() component.Inventory {
 	for i, result := range w.results {
@@ -295,6 +286,7 @@ func (w *walk) finish() component.Inventory {
 	for _, name := range w.order {
 		w.addProject(name, w.projects[name])
 	}
+	conda.Settle(&w.inventory)
 	w.inventory.Sort()
 	return w.inventory
 }

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -41,6 +40,8 @@ type Config struct {
 	Now        func() time.Time
 	// Environment is what markers mean; zero is requirement.DefaultEnvironment.
 	Environment requirement.Environment
+	// BaseDiffIDs are the layers of the base image, as imagefs.Config has them.
+	BaseDiffIDs []subject.Digest
 	// Rules take findings out of what counts; the zero value takes none.
 	Rules triage.Rules
 	// RequirePinned makes everything unresolved count as a finding does.
@@ -73,11 +74,11 @@ func (e *NothingFoundError) Error() string {
 	return fmt.Sprintf("%s: no package was found, so nothing was tested; looked for %s", e.Target, e.Looked)
 }
 
-const lookedImage = "dpkg's database, installed Python packages (*.dist-info, *.egg-info), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
+const lookedImage = "the databases of dpkg, apk, rpm and conda, Python packages (*.dist-info, *.egg-info, *.whl, *.egg), and requirements files that the image's label " + imagefs.DeclaredLabel + " names"
 
-// Directory scans the files below a directory that name Python packages:
-// requirements files, lockfiles, project files, and installed packages. name
-// is what the user calls it.
+// Directory scans the files below a directory that name packages: what asks for
+// them, what locks them, and what shows them to be there. name is what the user
+// calls it.
 func (s *Scanner) Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error) {
 	return s.report(ctx, finding.Report{Target: name, Kind: finding.Filesystem}, looked(), func() (component.Inventory, error) {
 		return DirectoryInventory(ctx, fsys, s.config.Environment)
@@ -96,7 +97,7 @@ func (s *Scanner) File(ctx context.Context, fsys fs.FS, name string) (finding.Re
 func (s *Scanner) Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error) {
 	report := finding.Report{Target: reference, Kind: finding.Container, Digest: digest, Image: &finding.Image{}}
 	return s.report(ctx, report, lookedImage, func() (component.Inventory, error) {
-		inventory, description, err := ImageInventory(ctx, image, s.config.Environment)
+		inventory, description, err := imagefs.Read(ctx, image, imagefs.Config{Environment: defaulted(s.config.Environment), BaseDiffIDs: s.config.BaseDiffIDs})
 		if err == nil {
 			err = stored(image, &description)
 		}
@@ -115,13 +116,9 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	if len(inventory.Components)+len(inventory.Unresolved) == 0 {
 		return finding.Report{}, &NothingFoundError{Target: report.Target, Looked: looked}
 	}
-	tested := inventory
-	if report.Database.Sample {
-		// The sample knows one ecosystem; what it does not know is said
-		// once, and left untested.
-		tested, report.Inventory.Unresolved = s.coverable(inventory)
-		report.Inventory.Sort()
-	}
+	tested, unresolved := s.testable(inventory)
+	report.Inventory.Unresolved = unresolved
+	report.Inventory.Sort()
 	report.Findings, err = advisory.Match(ctx, tested, s.config.Advisories)
 	if err != nil {
 		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
@@ -130,35 +127,6 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	report = triage.Apply(report, s.config.Rules, report.Started)
 	report.Finished = s.config.Now().UTC()
 	return report, nil
-}
-
-// coverable splits off the components that the advisories know nothing about,
-// as one unresolved record for each ecosystem.
-func (s *Scanner) coverable(inventory component.Inventory) (component.Inventory, []component.Unresolved) {
-	unresolved := slices.Clone(inventory.Unresolved)
-	tested := inventory
-	tested.Components = nil
-	missing := map[string]int{}
-	var order []string
-	for _, c := range inventory.Components {
-		if s.config.Advisories.Covers(c.Ecosystem) {
-			tested.Components = append(tested.Components, c)
-			continue
-		}
-		if missing[c.Ecosystem] == 0 {
-			order = append(order, c.Ecosystem)
-		}
-		missing[c.Ecosystem]++
-	}
-	for _, ecosystem := range order {
-		i := slices.IndexFunc(inventory.Components, func(c component.Component) bool { return c.Ecosystem == ecosystem })
-		unresolved = append(unresolved, component.Unresolved{
-			Text:     fmt.Sprintf("%d packages of %s", missing[ecosystem], ecosystem),
-			Reason:   "they were not tested: the built-in sample of advisories knows nothing about them",
-			Location: inventory.Components[i].Locations[0],
-		})
-	}
-	return tested, unresolved
 }
 
 func defaulted(environment requirement.Environment) requirement.Environment {

@@ -5,3 +5,6 @@ package imagefs
 func WithBounds(files, bytes int64) Config {
 	return Config{files: files, bytes: bytes}
 }
+
+// ChangeSize is what a kept change counts besides its texts.
+const ChangeSize = changeSize

@@ -112,6 +112,8 @@ const (
 	status = "var/lib/dpkg/status"
 	bash   = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2.15-2\n\n"
 	zlib   = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nSource: zlib\nVersion: 1:1.2.13-1\n\n"
+	alpine = "ID=alpine\nVERSION_ID=3.20.3\n"
+	rhel   = "ID=\"rhel\"\nVERSION_ID=\"9.4\"\n"
 	debian = "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"
 )
 
@@ -159,8 +161,13 @@ func TestLayersAreAppliedAsTheSpecificationSays(t *testing.T) {
 		{"a linked directory whose target is not read is said", [][]entry{{file("opt/x/METADATA", torch.content), symlink(site+"torch-2.1.0.dist-info", "/opt/x")}}, []string{"? " + site + "torch-2.1.0.dist-info"}},
 		{"capital letters", [][]entry{{file(site+"torch-2.1.0.DIST-INFO/METADATA", torch.content)}}, []string{"torch 2.1.0"}},
 		{"the first of two versions counts, as for the interpreter", [][]entry{{file(torch.name, "Name: torch\nVersion: 2.1.0\nVersion: 9\nName: six\n")}}, []string{"torch 2.1.0"}},
-		{"conda is not read, and said", [][]entry{{file("opt/conda/conda-meta/history", "")}}, []string{"? opt/conda/conda-meta/history"}},
-		{"a zipped egg is not read, and said", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}}, []string{"? " + site + "torch-2.1.0-py3.11.egg"}},
+		{"conda", [][]entry{{file("opt/conda/conda-meta/history", ""), file("opt/conda/conda-meta/openssl-3.0.8-h0_0.json", `{"name":"openssl","version":"3.0.8","build":"h0_0","files":["lib/libssl.so"]}`)}}, []string{"openssl 3.0.8"}},
+		{"a Python project of conda is counted once", [][]entry{{file("opt/conda/conda-meta/torch-2.1.0-py311_0.json", `{"name":"pytorch","version":"2.1.0","build":"py311_0","files":["lib/python3.11/site-packages/torch-2.1.0.dist-info/METADATA"]}`), file("opt/conda/lib/python3.11/site-packages/torch-2.1.0.dist-info/METADATA", torch.content)}}, []string{"torch 2.1.0"}},
+		{"a record of conda that cannot be read is said", [][]entry{{file("opt/conda/conda-meta/x-1-0.json", "{")}}, []string{"? opt/conda/conda-meta/x-1-0.json"}},
+		{"a zipped egg, by its name", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}}, []string{"torch 2.1.0"}},
+		{"an egg that was removed", [][]entry{{file(site+"torch-2.1.0-py3.11.egg", "PK")}, {file(site+".wh.torch-2.1.0-py3.11.egg", "")}}, []string{}},
+		{"installed from version control is said", [][]entry{{torch, file(site+"torch-2.1.0.dist-info/direct_url.json", `{"url":"https://user:pw@example.com/x","vcs_info":{"vcs":"git","commit_id":"00"}}`)}}, []string{"? https://****@example.com/x", "torch 2.1.0"}},
+		{"a linked directory is said", [][]entry{{file(site+"torch.egg-link", "/srv/torch\n.")}}, []string{"? /srv/torch"}},
 		{"no layers that matter", [][]entry{{file("bin/sh", "x")}}, []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -189,8 +196,10 @@ func TestDistribution(t *testing.T) {
 		{"an absolute link to the database", []entry{file("etc/os-release", debian), file("var/lib/dpkg/status.d/x", bash), symlink(status, "/var/lib/dpkg/status.d/x")}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"a link to a database that is not kept is said", []entry{file("etc/os-release", debian), symlink(status, "/srv/status")}, []string{"? " + status}, "debian 12"},
 		{"a loop of links ends", []entry{symlink("etc/os-release", "../usr/lib/os-release"), symlink("usr/lib/os-release", "../../etc/os-release")}, []string{}, ""},
-		{"apk is not read, and said", []entry{file("lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"? lib/apk/db/installed"}, ""},
-		{"rpm is not read, and said", []entry{file("var/lib/rpm/rpmdb.sqlite", "SQLite format 3\x00")}, []string{"? var/lib/rpm/rpmdb.sqlite"}, ""},
+		{"apk", []entry{file("etc/os-release", alpine), file("lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"musl 1.2.4"}, "alpine 3.20.3"},
+		{"apk where /usr is one", []entry{file("etc/os-release", alpine), symlink("lib", "usr/lib"), file("usr/lib/apk/db/installed", "P:musl\nV:1.2.4\n")}, []string{"musl 1.2.4"}, "alpine 3.20.3"},
+		{"an empty database of rpm is said", []entry{file("etc/os-release", rhel), file("var/lib/rpm/rpmdb.sqlite", "")}, []string{"? var/lib/rpm/rpmdb.sqlite"}, "rhel 9.4"},
+		{"a link to rpm's database that is not kept is said", []entry{file("etc/os-release", rhel), symlink("var/lib/rpm/Packages", "/srv/Packages")}, []string{"? var/lib/rpm/Packages"}, "rhel 9.4"},
 		{"a link of status.d to what is not kept is said", []entry{file("etc/os-release", debian), file(status, zlib), symlink("var/lib/dpkg/status.d/bash", "/srv/bash")}, []string{"? var/lib/dpkg/status.d/bash", "zlib1g 1:1.2.13-1"}, "debian 12"},
 		{"half-installed", []entry{file("etc/os-release", debian), file(status, strings.Replace(bash, "ok installed", "ok half-installed", 1))}, []string{"bash 5.2.15-2"}, "debian 12"},
 		{"an empty database is said", []entry{file("etc/os-release", debian), file(status, "")}, []string{"? etc/os-release"}, "debian 12"},
@@ -371,8 +380,9 @@ func (zeroes) Read(p []byte) (int, error) {
 
 // The bounds hold over all layers together.
 func TestBounds(t *testing.T) {
-	made := image(t, layer(t, file("a", ""), installed("torch", "2.1.0")), layer(t, file("b", ""), installed("numpy", "1.26.4")))
-	size := int64(len(metadata("torch", "2.1.0")) + len(metadata("numpy", "1.26.4")))
+	torch, numpy := installed("torch", "2.1.0"), installed("numpy", "1.26.4")
+	made := image(t, layer(t, file("a", ""), torch), layer(t, file("b", ""), numpy))
+	size := int64(len(torch.name+torch.content+numpy.name+numpy.content) + 2*imagefs.ChangeSize)
 	for _, config := range []imagefs.Config{imagefs.WithBounds(3, 0), imagefs.WithBounds(0, size-1)} {
 		var bound *limit.Error
 		if _, _, err := imagefs.Read(t.Context(), made, config); !errors.As(err, &bound) {

@@ -1,0 +1,56 @@
+package scan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/engine/advisory"
+	"github.com/seed-161fc314/assay/internal/format/conda"
+)
+
+// testable splits off the components that no advisories can be had of: those of
+// an ecosystem of which OSV publishes none, and with the sample all that it does
+// not know. Each such ecosystem is one unresolved record. What OSV does publish
+// and is not there stays, so that matching fails on it.
+func (s *Scanner) testable(inventory component.Inventory) (component.Inventory, []component.Unresolved) {
+	sample := s.config.Advisories.Info().Sample
+	unresolved := slices.Clone(inventory.Unresolved)
+	tested := inventory
+	tested.Components = nil
+	apart := map[string][]component.Component{}
+	var order []string
+	for _, c := range inventory.Components {
+		if advisory.Covers(s.config.Advisories, c.Ecosystem) || advisory.Published(c.Ecosystem) && !sample {
+			tested.Components = append(tested.Components, c)
+			continue
+		}
+		if apart[c.Ecosystem] == nil {
+			order = append(order, c.Ecosystem)
+		}
+		apart[c.Ecosystem] = append(apart[c.Ecosystem], c)
+	}
+	for _, ecosystem := range order {
+		list := apart[ecosystem]
+		count := fmt.Sprintf("%d packages of %s", len(list), ecosystem)
+		if len(list) == 1 {
+			count = "1 package of " + ecosystem
+		}
+		unresolved = append(unresolved, component.Unresolved{Text: count, Reason: whyUntested(ecosystem, inventory.OperatingSystem), Location: list[0].Locations[0]})
+	}
+	return tested, unresolved
+}
+
+func whyUntested(ecosystem string, os *component.OperatingSystem) string {
+	switch {
+	case ecosystem == conda.Ecosystem:
+		return conda.Untested
+	case advisory.Published(ecosystem):
+		return "they were not tested: the built-in sample of advisories knows nothing about them"
+	case os != nil && os.ID == ecosystem && os.PrettyName != "":
+		return "they were not tested: OSV has no advisories of " + os.PrettyName
+	case ecosystem == "unknown":
+		return "they were not tested: nothing in the image says of which distribution they are"
+	}
+	return "they were not tested: OSV has no advisories of " + ecosystem
+}
