@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/format/explain"
+	"github.com/seed-161fc314/assay/internal/format/indent"
 )
 
 // formatFlag adds -o/--format.
@@ -38,12 +38,7 @@ func oneOf(flag, value string, words ...string) error {
 	return err
 }
 
-func writeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
+func writeJSON(w io.Writer, value any) error { return indent.Encode(w, value) }
 
 // write gives the writer of --output (host.Out where it is "") to produce. A
 // file is replaced only after produce succeeded.

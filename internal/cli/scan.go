@@ -159,8 +159,10 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	}
 	all := len(report.Findings)
 	report.Findings = filter(report.Findings, shown, flags.ignoreUnfixed)
-	if report.Upgrades, err = advisory.Upgrades(ctx, report.Findings, db); err != nil {
-		return err
+	if proposes(flags.format) {
+		if report.Upgrades, err = advisory.Upgrades(ctx, report.Findings, db); err != nil {
+			return err
+		}
 	}
 	done()
 	v := view{Report: report, root: root, hidden: all - len(report.Findings), counted: counted(report.Findings, threshold, flags) + len(report.Expired) + len(report.Unpinned()), threshold: threshold}

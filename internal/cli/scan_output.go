@@ -20,6 +20,10 @@ var scanFormats = []string{"table", "json", "sarif", "github", "markdown", "juni
 // isPredicate says whether a format is the body of evidence.
 func isPredicate(format string) bool { return format == "cosign-vuln" || format == "vulns" }
 
+// proposes says whether a format says what heals a package: Trivy's has no
+// place for it, and evidence says what is, not what to do.
+func proposes(format string) bool { return format != "json" && !isPredicate(format) }
+
 // view is a report with what was left out of it, and how it ends.
 type view struct {
 	finding.Report

@@ -21,7 +21,7 @@ type order struct {
 	distribution func(a, b string) (result int, ok bool)
 	// known keeps what was parsed: the records of a package repeat the same
 	// versions a hundredfold.
-	known map[string]reading
+	known map[string]*reading
 }
 
 // reading is a version that was parsed; one of valid and other is set, or
@@ -34,14 +34,14 @@ type reading struct {
 
 func orderOf(ecosystem string) order {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	return order{ecosystem: base, python: base == "PyPI", distribution: distributionOrder(base), known: map[string]reading{}}
+	return order{ecosystem: base, python: base == "PyPI", distribution: distributionOrder(base), known: map[string]*reading{}}
 }
 
-func (o order) parse(text string) reading {
-	if r, found := o.known[text]; found {
+func (o order) parse(text string) *reading {
+	if r := o.known[text]; r != nil {
 		return r
 	}
-	var r reading
+	r := &reading{}
 	if o.python {
 		v, err := pep440.Parse(text)
 		r.python, r.valid = v, err == nil
@@ -62,11 +62,15 @@ func (o order) compare(installed, bound string) (result int, ok bool) {
 	if o.distribution != nil {
 		return o.distribution(installed, bound)
 	}
-	a, b := o.parse(installed), o.parse(bound)
-	if a.valid && b.valid && !b.python.HasLocal() {
-		return a.python.Public().Compare(b.python), true
+	return o.compareTo(o.parse(installed), bound)
+}
+
+func (o order) compareTo(installed *reading, bound string) (result int, ok bool) {
+	b := o.parse(bound)
+	if installed.valid && b.valid && !b.python.HasLocal() {
+		return installed.python.ComparePublic(&b.python), true
 	}
-	return o.compareParsed(a, b, bound)
+	return o.compareParsed(installed, b, bound)
 }
 
 // compareBounds orders two bounds, local labels included.
@@ -79,7 +83,7 @@ func (o order) compareBounds(a, b string) int {
 	return c
 }
 
-func (o order) compareParsed(a, b reading, bound string) (result int, ok bool) {
+func (o order) compareParsed(a, b *reading, bound string) (result int, ok bool) {
 	switch {
 	case a.valid && b.valid:
 		return a.python.Compare(b.python), true
@@ -98,13 +102,8 @@ func (o order) compareParsed(a, b reading, bound string) (result int, ok bool) {
 // affected says whether an entry of a record covers the version: it is listed,
 // or lies in any of the ranges that speak of versions.
 func (o order) affected(a osv.Affected, version string) bool {
-	for _, listed := range a.Versions {
-		if listed == version {
-			return true
-		}
-		if c, ok := o.compare(version, listed); ok && c == 0 {
-			return true
-		}
+	if o.listed(a.Versions, version) {
+		return true
 	}
 	spoken := false
 	for _, r := range a.Ranges {
@@ -119,6 +118,24 @@ func (o order) affected(a osv.Affected, version string) bool {
 	// A record without versions and without ranges of versions names the
 	// package as such: a malicious one, for example.
 	return !spoken && len(a.Versions) == 0
+}
+
+// listed says whether a version is one of a list, in whatever spelling.
+func (o order) listed(versions []string, version string) bool {
+	if slices.Contains(versions, version) {
+		return true
+	}
+	if o.distribution != nil {
+		return slices.ContainsFunc(versions, func(one string) bool {
+			c, ok := o.distribution(version, one)
+			return ok && c == 0
+		})
+	}
+	installed := o.parse(version)
+	return slices.ContainsFunc(versions, func(one string) bool {
+		c, ok := o.compareTo(installed, one)
+		return ok && c == 0
+	})
 }
 
 // beyond says whether the version lies after the last one that GitHub knew to

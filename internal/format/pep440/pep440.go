@@ -170,13 +170,14 @@ func (v Version) IsPrerelease() bool { return v.hasPre || v.hasDev }
 // suffixes and relative ordering" says, local labels included: negative,
 // zero or positive.
 func (v Version) Compare(o Version) int {
-	if c := v.comparePublic(o); c != 0 {
+	if c := v.ComparePublic(&o); c != 0 {
 		return c
 	}
 	return v.compareLocal(o)
 }
 
-func (v Version) comparePublic(o Version) int {
+// ComparePublic is Compare of both without their local labels.
+func (v *Version) ComparePublic(o *Version) int {
 	if c := compareNumbers(v.epoch, o.epoch); c != 0 {
 		return c
 	}
@@ -211,10 +212,10 @@ func (v Version) comparePublic(o Version) int {
 }
 
 // preRank puts 1.0.dev1 before 1.0a1, and 1.0 after 1.0rc1.
-func (v Version) preRank() int {
+func (v *Version) preRank() int {
 	switch {
 	case v.hasPre:
-		return map[string]int{"a": 1, "b": 2, "rc": 3}[v.pre]
+		return 1 + strings.Index("abr", v.pre[:1]) // a, b, rc
 	case v.hasDev && !v.hasPost:
 		return 0
 	}
@@ -376,27 +377,27 @@ func (c clause) contains(v Version) bool {
 	case "!=":
 		return !c.equal(v)
 	case "<=":
-		return v.comparePublic(c.version) <= 0
+		return v.ComparePublic(&c.version) <= 0
 	case ">=":
-		return v.comparePublic(c.version) >= 0
+		return v.ComparePublic(&c.version) >= 0
 	case "<":
 		// "<V must not allow a pre-release of the specified version unless
 		// the specified version is itself a pre-release."
-		if v.comparePublic(c.version) >= 0 {
+		if v.ComparePublic(&c.version) >= 0 {
 			return false
 		}
 		return c.version.IsPrerelease() || !v.IsPrerelease() || !sameBase(v, c.version)
 	case ">":
 		// ">V must not allow a post-release of the given version unless V
 		// itself is a post release", nor a local version of it.
-		if v.comparePublic(c.version) <= 0 {
+		if v.ComparePublic(&c.version) <= 0 {
 			return false
 		}
 		return c.version.hasPost || !v.hasPost || !sameBase(v, c.version)
 	case "~=":
 		prefix := c.version
 		prefix.release = prefix.release[:len(prefix.release)-1]
-		return v.comparePublic(c.version) >= 0 && hasPrefix(v, Version{epoch: prefix.epoch, release: prefix.release})
+		return v.ComparePublic(&c.version) >= 0 && hasPrefix(v, Version{epoch: prefix.epoch, release: prefix.release})
 	}
 	return false
 }
@@ -406,14 +407,15 @@ func (c clause) equal(v Version) bool {
 		return hasPrefix(v, c.version)
 	}
 	if !c.version.hasLocal {
-		return v.comparePublic(c.version) == 0
+		return v.ComparePublic(&c.version) == 0
 	}
 	return v.Compare(c.version) == 0
 }
 
 // sameBase says whether two versions have the same epoch and release.
 func sameBase(a, b Version) bool {
-	return Version{epoch: a.epoch, release: a.release}.comparePublic(Version{epoch: b.epoch, release: b.release}) == 0
+	a, b = Version{epoch: a.epoch, release: a.release}, Version{epoch: b.epoch, release: b.release}
+	return a.ComparePublic(&b) == 0
 }
 
 // hasPrefix is the prefix match of "==V.*": release numbers, padded with

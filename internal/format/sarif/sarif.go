@@ -10,7 +10,6 @@ package sarif
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -24,6 +23,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/format/explain"
+	"github.com/seed-161fc314/assay/internal/format/indent"
 )
 
 // unresolvedRule is the rule of what could not be tested.
@@ -66,10 +66,7 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	run.WithProperties(properties)
 	out := sarif.NewReport()
 	out.AddRun(run)
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(out); err != nil {
+	if err := indent.Encode(w, out); err != nil {
 		return fmt.Errorf("writing SARIF for %s: %w", report.Target, err)
 	}
 	return nil

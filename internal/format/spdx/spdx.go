@@ -18,9 +18,7 @@
 package spdx
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +32,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/format/indent"
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/predicate"
 )
@@ -55,27 +54,19 @@ func Encode(w io.Writer, document sbom.Document) error {
 	if err != nil {
 		return fmt.Errorf("writing SPDX for %q: %w", document.Name, err)
 	}
-	var content bytes.Buffer
-	if err := encode(&content, doc); err != nil {
+	content := sha256.New()
+	if err := indent.Encode(content, doc); err != nil {
 		return fmt.Errorf("writing SPDX for %q: %w", document.Name, err)
 	}
-	doc.DocumentNamespace = "https://assay.sh/spdx/" + uuid(content.Bytes())
-	if err := encode(w, doc); err != nil {
+	doc.DocumentNamespace = "https://assay.sh/spdx/" + uuid(content.Sum(nil))
+	if err := indent.Encode(w, doc); err != nil {
 		return fmt.Errorf("writing SPDX for %q: %w", document.Name, err)
 	}
 	return nil
 }
 
-func encode(w io.Writer, doc *v2_3.Document) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(doc)
-}
-
-// uuid is a version 8 UUID (RFC 9562, section 5.8) from a hash of content.
-func uuid(content []byte) string {
-	sum := sha256.Sum256(content)
+// uuid is a version 8 UUID (RFC 9562, section 5.8) from a hash.
+func uuid(sum []byte) string {
 	sum[6] = sum[6]&0x0f | 0x80
 	sum[8] = sum[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])

@@ -3,6 +3,8 @@ package trivy
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,10 +37,9 @@ func build(report finding.Report, toolVersion string) document {
 		b.ids[c.PURL] = packageID(c)
 	}
 	doc := document{
-		SchemaVersion: 2, CreatedAt: report.Finished.UTC(), ArtifactID: b.artifactID,
-		ArtifactName: report.Target, ArtifactType: string(report.Kind),
-		Metadata: b.metadata(),
-		Results:  b.results(),
+		head: head{SchemaVersion: 2, CreatedAt: report.Finished.UTC(), ArtifactID: b.artifactID,
+			ArtifactName: report.Target, ArtifactType: string(report.Kind), Metadata: b.metadata()},
+		Results: b.results(),
 		Assay: extension{
 			Version: toolVersion, Digest: report.Digest.String(),
 			Database: database{
@@ -71,11 +72,29 @@ func build(report finding.Report, toolVersion string) document {
 	return doc
 }
 
-// reportID is a UUID of version 8 (RFC 9562) made from the report itself.
+// reportID is a UUID of version 8 (RFC 9562) made from what the report says:
+// all around its results, and of them the packages and the fingerprints and
+// fates of the findings.
 func reportID(doc document) string {
+	hash := sha256.New()
+	encoder := json.NewEncoder(hash)
+	results := doc.Results
+	doc.Results = nil
 	// What encodes here is encoded again by the caller, who reports the error.
-	content, _ := json.Marshal(doc)
-	sum := []byte(subject.Of(content).Hex()[:32])
+	_ = encoder.Encode(doc)
+	for _, r := range results {
+		fmt.Fprintf(hash, "%q\n", r.Target)
+		for _, p := range r.Packages {
+			fmt.Fprintf(hash, "%q %q\n", p.Identifier.UID, p.Licenses)
+		}
+		for _, v := range r.Vulnerabilities {
+			fmt.Fprintf(hash, "%s %q %q %s\n", v.Fingerprint, v.FixedVersion, v.Severity, v.Status)
+		}
+		for _, m := range r.ModifiedFindings {
+			fmt.Fprintf(hash, "%s %q %q %q\n", m.Finding.Fingerprint, m.Status, m.Statement, m.Source)
+		}
+	}
+	sum := []byte(hex.EncodeToString(hash.Sum(nil))[:32])
 	sum[12] = '8'
 	sum[16] = "89ab"[sum[16]%4]
 	return fmt.Sprintf("%s-%s-%s-%s-%s", sum[:8], sum[8:12], sum[12:16], sum[16:20], sum[20:])
@@ -221,7 +240,7 @@ func (b builder) results() []result {
 	of := func(c component.Component) *result {
 		g := b.group(c)
 		if grouped[g] == nil {
-			grouped[g] = &result{Target: g.target, Class: g.class, Type: g.kind}
+			grouped[g] = &result{resultHead: resultHead{Target: g.target, Class: g.class, Type: g.kind}}
 		}
 		return grouped[g]
 	}

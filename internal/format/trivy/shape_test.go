@@ -201,3 +201,21 @@ func TestNoVulnerabilitiesNoKey(t *testing.T) {
 		}
 	}
 }
+
+// TestInPiecesOrWhole: the report that is written piece by piece is the one that
+// evidence has inside.
+func TestInPiecesOrWhole(t *testing.T) {
+	for _, report := range []finding.Report{full(), sample(), {Target: "."}} {
+		var pieces, compact bytes.Buffer
+		if err := trivy.Encode(&pieces, report, "1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Compact(&compact, pieces.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		whole, err := trivy.Report(report, "1")
+		if err != nil || compact.String() != string(whole) {
+			t.Errorf("%v\n%s\nand\n%s", err, compact.String(), whole)
+		}
+	}
+}

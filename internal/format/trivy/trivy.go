@@ -25,15 +25,30 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/indent"
 )
 
 // Encode writes a report, indented by two spaces, with a newline at its end.
 // toolVersion is Assay's own version, without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(build(report, toolVersion)); err != nil {
+	doc := build(report, toolVersion)
+	out := indent.NewWriter(w)
+	out.Object(func() {
+		out.Members(doc.head)
+		out.Name("Results")
+		if doc.Results == nil {
+			out.Value(nil)
+		} else {
+			out.Array(func() {
+				for _, r := range doc.Results {
+					r.write(out)
+				}
+			})
+		}
+		out.Name("Assay")
+		out.Value(doc.Assay)
+	})
+	if err := out.Close(); err != nil {
 		return fmt.Errorf("writing the report of %s: %w", report.Target, err)
 	}
 	return nil
@@ -53,6 +68,12 @@ func Report(report finding.Report, toolVersion string) (json.RawMessage, error) 
 
 // document and what follows are Trivy's types, as far as they are written.
 type document struct {
+	head
+	Results []result
+	Assay   extension
+}
+
+type head struct {
 	SchemaVersion int
 	ReportID      string
 	CreatedAt     time.Time `json:",omitzero"`
@@ -60,8 +81,6 @@ type document struct {
 	ArtifactName  string
 	ArtifactType  string
 	Metadata      metadata
-	Results       []result
-	Assay         extension
 }
 
 type metadata struct {
@@ -81,12 +100,40 @@ type operatingSystem struct {
 }
 
 type result struct {
-	Target           string
-	Class            string
-	Type             string
+	resultHead
 	Packages         []pkg             `json:",omitempty"`
 	Vulnerabilities  []vulnerability   `json:",omitempty"`
 	ModifiedFindings []modifiedFinding `json:"ExperimentalModifiedFindings,omitempty"`
+}
+
+type resultHead struct {
+	Target string
+	Class  string
+	Type   string
+}
+
+// write is what encoding/json would write, one list item at a time: a report of
+// thousands of findings is not held once more as text.
+func (r result) write(out *indent.Writer) {
+	out.Object(func() {
+		out.Members(r.resultHead)
+		list(out, "Packages", r.Packages)
+		list(out, "Vulnerabilities", r.Vulnerabilities)
+		list(out, "ExperimentalModifiedFindings", r.ModifiedFindings)
+	})
+}
+
+// list writes a list that is left out when it is empty.
+func list[T any](out *indent.Writer, name string, items []T) {
+	if len(items) == 0 {
+		return
+	}
+	out.Name(name)
+	out.Array(func() {
+		for i := range items {
+			out.Value(&items[i])
+		}
+	})
 }
 
 // modifiedFinding is a finding that does not count.
