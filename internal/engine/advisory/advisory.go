@@ -81,7 +81,7 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 			return nil, &MissingEcosystemError{Ecosystem: c.Ecosystem, Packages: n}
 		}
 	}
-	findings := []finding.Finding{}
+	var parts [][]finding.Finding
 	for _, c := range inventory.Components {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -99,7 +99,11 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 				return spoken[f.ID] || slices.ContainsFunc(f.Aliases, func(id string) bool { return spoken[id] })
 			})
 		}
-		findings = append(findings, found...)
+		parts = append(parts, found)
+	}
+	findings := slices.Concat(parts...)
+	if findings == nil {
+		findings = []finding.Finding{}
 	}
 	Sort(findings)
 	return findings, nil
@@ -108,10 +112,25 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 // Sort puts findings into their order: worst first, then package, version, id
 // and place.
 func Sort(findings []finding.Finding) {
-	slices.SortStableFunc(findings, func(a, b finding.Finding) int {
-		return cmp.Or(cmp.Compare(b.Severity.Level, a.Severity.Level), cmp.Compare(a.Component.Name, b.Component.Name),
-			cmp.Compare(a.Component.Version, b.Component.Version), cmp.Compare(a.ID, b.ID), comparePlaces(a.Component, b.Component))
+	// Findings are large: pointers are sorted, and each finding moves once.
+	sorted := make([]*finding.Finding, len(findings))
+	for i := range findings {
+		sorted[i] = &findings[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *finding.Finding) int {
+		if c := cmp.Or(cmp.Compare(b.Severity.Level, a.Severity.Level), cmp.Compare(a.Component.Name, b.Component.Name)); c != 0 {
+			return c
+		}
+		if c := cmp.Or(cmp.Compare(a.Component.Version, b.Component.Version), cmp.Compare(a.ID, b.ID)); c != 0 {
+			return c
+		}
+		return comparePlaces(a.Component, b.Component)
 	})
+	moved := make([]finding.Finding, len(findings))
+	for i, f := range sorted {
+		moved[i] = *f
+	}
+	copy(findings, moved)
 }
 
 func comparePlaces(a, b component.Component) int {

@@ -250,7 +250,8 @@ func (b builder) results() []result {
 	}
 	for _, f := range b.report.Findings {
 		r := of(f.Component)
-		r.Vulnerabilities = append(r.Vulnerabilities, b.vulnerability(f, r.Target))
+		v := b.vulnerability(f, r.Target)
+		r.Vulnerabilities = append(r.Vulnerabilities, &v)
 	}
 	for _, s := range b.report.Suppressed {
 		r := of(s.Finding.Component)

@@ -102,7 +102,7 @@ type operatingSystem struct {
 type result struct {
 	resultHead
 	Packages         []pkg             `json:",omitempty"`
-	Vulnerabilities  []vulnerability   `json:",omitempty"`
+	Vulnerabilities  []*vulnerability  `json:",omitempty"`
 	ModifiedFindings []modifiedFinding `json:"ExperimentalModifiedFindings,omitempty"`
 }
 
@@ -130,8 +130,8 @@ func list[T any](out *indent.Writer, name string, items []T) {
 	}
 	out.Name(name)
 	out.Array(func() {
-		for i := range items {
-			out.Value(&items[i])
+		for _, item := range items {
+			out.Value(item)
 		}
 	})
 }
