@@ -104,6 +104,10 @@ type VulnerabilityReport struct {
 type DatabaseInfo struct {
 	URI, Version string
 	LastUpdate   time.Time
+	// Current is when the oldest of the advisories were known to be current at
+	// their source; KEV and EPSS are the dates of what is known of attacks. Each
+	// is zero where the predicate does not say.
+	Current, KEV, EPSS time.Time
 	// Sample says that they were the sample that is built into Assay.
 	Sample bool
 }
@@ -129,10 +133,14 @@ type Vulnerability struct {
 	// none of them is UNKNOWN.
 	Severity string
 	// Score is a CVSS base score, 0 where there is none.
-	Score      float64
-	Dependency string
-	Path       string
-	Line       int
+	Score float64
+	// KnownExploited says that CISA's catalogue (KEV) lists it; EPSS is FIRST's
+	// probability that it is exploited within 30 days, 0 where there is none.
+	KnownExploited bool
+	EPSS           float64
+	Dependency     string
+	Path           string
+	Line           int
 }
 
 // ReadVulnerabilities reads any of the vulnerability types. Where a predicate
@@ -182,77 +190,6 @@ func severityWord(word string) string {
 	return "UNKNOWN"
 }
 
-// The annotation keys of our own vulns v0.2 predicates.
-const (
-	annotationPackage    = "package"
-	annotationPURL       = "purl"
-	annotationInstalled  = "installedVersion"
-	annotationFixed      = "fixedVersion"
-	annotationSeverity   = "severity"
-	annotationScore      = "score"
-	annotationAliases    = "aliases"
-	annotationDependency = "dependency"
-	annotationPath       = "path"
-	annotationLine       = "line"
-	annotationPackages   = "packages"
-	annotationUnresolved = "unresolved"
-	annotationSuppressed = "suppressed"
-)
-
-// Annotation is v as an entry of VulnsResult.Annotations.
-func (v Vulnerability) Annotation() map[string]any {
-	annotation := map[string]any{annotationPackage: v.Package, annotationInstalled: v.Installed, annotationSeverity: v.Severity}
-	for key, value := range map[string]string{annotationPURL: v.PURL, annotationFixed: v.Fixed, annotationDependency: v.Dependency, annotationPath: v.Path} {
-		if value != "" {
-			annotation[key] = value
-		}
-	}
-	if len(v.Aliases) > 0 {
-		annotation[annotationAliases] = v.Aliases
-	}
-	if v.Score > 0 {
-		annotation[annotationScore] = v.Score
-	}
-	if v.Line > 0 {
-		annotation[annotationLine] = v.Line
-	}
-	return annotation
-}
-
-// ScanAnnotation says, in VulnsMetadata.Annotations, how many packages were
-// tested and what could not be.
-func ScanAnnotation(packages int, unresolved []UnresolvedPackage) map[string]any {
-	annotation := map[string]any{annotationPackages: packages}
-	if len(unresolved) > 0 {
-		annotation[annotationUnresolved] = unresolved
-	}
-	return annotation
-}
-
-// SuppressedVulnerability is a finding that somebody took out of what counts.
-// It is written for readers; ReadVulnerabilities does not give it back.
-type SuppressedVulnerability struct {
-	ID        string `json:"id"`
-	Package   string `json:"package"`
-	PURL      string `json:"purl,omitempty"`
-	Installed string `json:"installedVersion"`
-	Severity  string `json:"severity"`
-	// Status is VEX's ("not_affected", "fixed") or "ignored".
-	Status        string `json:"status"`
-	Justification string `json:"justification,omitempty"`
-	Statement     string `json:"statement,omitempty"`
-	// By names who said so; Source is the document, Until when it ends.
-	By     string    `json:"by,omitempty"`
-	Source string    `json:"source,omitempty"`
-	Until  time.Time `json:"until,omitzero"`
-}
-
-// SuppressionAnnotation lists, in VulnsMetadata.Annotations, the findings that
-// do not count.
-func SuppressionAnnotation(list []SuppressedVulnerability) map[string]any {
-	return map[string]any{annotationSuppressed: list}
-}
-
 // vulnsEntry is a result with our annotations, and with the fields that v0.1's
 // text nests differently from its example.
 type vulnsEntry struct {
@@ -273,6 +210,8 @@ type vulnsEntry struct {
 		Dependency string   `json:"dependency"`
 		Path       string   `json:"path"`
 		Line       int      `json:"line"`
+		Exploited  bool     `json:"knownExploited"`
+		EPSS       float64  `json:"epss"`
 	} `json:"annotations"`
 }
 
@@ -293,7 +232,8 @@ func (e vulnsEntry) vulnerabilities() ([]Vulnerability, error) {
 	var list []Vulnerability
 	for _, a := range e.Annotations {
 		v := Vulnerability{ID: e.ID, Aliases: a.Aliases, Package: a.Package, PURL: a.PURL, Installed: a.Installed, Fixed: a.Fixed,
-			Severity: worse(severityWord(a.Severity), word), Score: a.Score, Dependency: a.Dependency, Path: a.Path, Line: a.Line}
+			Severity: worse(severityWord(a.Severity), word), Score: a.Score, Dependency: a.Dependency, Path: a.Path, Line: a.Line,
+			KnownExploited: a.Exploited, EPSS: a.EPSS}
 		list = append(list, v)
 	}
 	return list, nil
@@ -337,6 +277,7 @@ type scan struct {
 		Annotations    []struct {
 			Packages   *int                `json:"packages"`
 			Unresolved []UnresolvedPackage `json:"unresolved"`
+			Database   *currency           `json:"database"`
 		} `json:"annotations"`
 	} `json:"metadata"`
 }
@@ -373,6 +314,9 @@ func readVulnsV02(raw []byte) (VulnerabilityReport, error) {
 			report.Packages = *a.Packages
 		}
 		report.Unresolved = append(report.Unresolved, a.Unresolved...)
+		if a.Database != nil {
+			a.Database.into(&report.Database)
+		}
 	}
 	err = readEntries(s.Scanner.Result, &report)
 	return report, err
@@ -426,6 +370,8 @@ type trivyReport struct {
 			URI        string    `json:"uri"`
 			Version    string    `json:"version"`
 			LastUpdate time.Time `json:"lastUpdate"`
+			Current    time.Time `json:"current"`
+			Feeds      []Feed    `json:"feeds"`
 		} `json:"database"`
 		Packages   int                 `json:"packages"`
 		Unresolved []UnresolvedPackage `json:"unresolved"`
@@ -455,6 +401,12 @@ type trivyResult struct {
 			Dependency string `json:"dependency"`
 			Path       string `json:"path"`
 			Line       int    `json:"line"`
+			Threat     struct {
+				Exploited *struct{} `json:"exploited"`
+				EPSS      struct {
+					Probability float64 `json:"probability"`
+				} `json:"epss"`
+			} `json:"threat"`
 		} `json:"Assay"`
 	} `json:"Vulnerabilities"`
 }
@@ -509,6 +461,7 @@ func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
 		report.Packages, report.Unresolved = ours.Packages, ours.Unresolved
 		sample := ours.Database.Sample || report.Database.URI == SampleURI // either place is enough
 		report.Database = DatabaseInfo{URI: ours.Database.URI, Version: ours.Database.Version, LastUpdate: ours.Database.LastUpdate, Sample: sample}
+		currency{Current: ours.Database.Current, Feeds: ours.Database.Feeds}.into(&report.Database)
 	} else if !slices.ContainsFunc(results, trivyResult.lookedAtPackages) {
 		report.Packages = 0
 	}
@@ -519,6 +472,7 @@ func readTrivy(raw json.RawMessage, report *VulnerabilityReport) error {
 			}
 			found := Vulnerability{ID: v.VulnerabilityID, Aliases: v.VendorIDs, Package: v.PkgName, PURL: v.PkgIdentifier.PURL,
 				Installed: v.InstalledVersion, Fixed: v.FixedVersion, Severity: severityWord(v.Severity),
+				KnownExploited: v.Assay.Threat.Exploited != nil, EPSS: v.Assay.Threat.EPSS.Probability,
 				Dependency: v.Assay.Dependency, Path: v.Assay.Path, Line: v.Assay.Line}
 			if found.Path == "" {
 				found.Path = result.Target

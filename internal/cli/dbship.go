@@ -111,7 +111,7 @@ func runDBExport(ctx context.Context, host *Host, to, dir, key, format string) e
 	if format == "json" {
 		return writeJSON(host.Out, map[string]any{"to": to, "digest": digest, "files": len(files), "ecosystems": db.Ecosystems(), "feeds": db.Feeds()})
 	}
-	_, err = fmt.Fprintf(host.Out, "exported %d files to %s  %s\n", len(files), to, digest)
+	_, err = fmt.Fprintf(host.Out, "exported %s to %s  %s\n", explain.Count(len(files), "file", "files"), to, digest)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 	"github.com/seed-161fc314/assay/internal/job/advisories"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
@@ -169,7 +170,7 @@ func (h *Host) sayOutcome(format string, o advisories.Outcome) {
 	case o.Whole:
 		fmt.Fprintf(h.Out, "%s: fetched\n", clean(o.Name))
 	default:
-		fmt.Fprintf(h.Out, "%s: %d records changed\n", clean(o.Name), o.Changed)
+		fmt.Fprintf(h.Out, "%s: %s changed\n", clean(o.Name), explain.Count(o.Changed, "record", "records"))
 	}
 }
 

@@ -125,6 +125,9 @@ func (h *Host) scanSigned(ctx context.Context, scanner *scan.Scanner, name strin
 		return finding.Report{}, err
 	}
 	listed.Name = name
+	if resolved.Index {
+		listed.Index = resolved.Digest
+	}
 	report, err := scanner.Listed(ctx, listed)
 	if err == nil && flags.format != "table" {
 		h.say("%s was not pulled: its packages are those of its signed SBOM", name)

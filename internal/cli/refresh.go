@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/journey"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/oci"
@@ -58,7 +59,7 @@ func runRefresh(ctx context.Context, host *Host, reference string, flags signFla
 		return writeJSON(host.Out, result)
 	}
 	for _, report := range result.Reports {
-		fmt.Fprintf(host.Out, "refreshed %s: %d packages, %s; %d not tested\n", clean(report.Target), len(report.Inventory.Components), counts(report.Findings), len(report.Inventory.Unresolved))
+		fmt.Fprintf(host.Out, "refreshed %s: %s, %s; %d not tested\n", clean(report.Target), explain.Count(report.Tested(), "package", "packages"), counts(report.Findings), len(report.Inventory.Unresolved))
 		for _, s := range report.SBOMs {
 			fmt.Fprintf(host.Out, "  packages as listed by: %s\n", clean(s.String()))
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/vex"
 	"github.com/seed-161fc314/assay/internal/engine/triage"
 	"github.com/seed-161fc314/assay/internal/format/csaf"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 	"github.com/seed-161fc314/assay/internal/format/openvex"
 )
@@ -99,7 +100,7 @@ func (h *Host) defaultIgnores() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.say("ignores: %s (%d entries)", ignorefile.DefaultName, len(file.Ignores[0].Entries))
+	h.say("ignores: %s (%s)", ignorefile.DefaultName, explain.Count(len(file.Ignores[0].Entries), "entry", "entries"))
 	return []string{ignorefile.DefaultName}, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/job/gate"
 	"github.com/seed-161fc314/assay/internal/job/journey"
@@ -471,7 +472,7 @@ func (h *Host) printJourney(ctx context.Context, w *workload, result journey.Res
 	}
 	fmt.Fprintf(h.Out, "\nALLOWED  %s\n", result.Image)
 	if len(result.Stored) > 0 {
-		fmt.Fprintf(h.Out, "  evidence  %d pieces, signed and stored beside the image\n", len(result.Stored))
+		fmt.Fprintf(h.Out, "  evidence  %s, signed and stored beside the image\n", explain.Count(len(result.Stored), "piece", "pieces"))
 	}
 	if p := result.Promotion; p != nil && p.Changed {
 		fmt.Fprintf(h.Out, "  promoted  commit %.12s on %s: %s\n", p.Commit, p.Branch, strings.Join(p.Files, ", "))

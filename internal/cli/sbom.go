@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/format/sbom"
@@ -18,8 +19,14 @@ import (
 	"github.com/seed-161fc314/assay/internal/job/scan"
 )
 
+// sbomFlags are the flags of `assay sbom` besides the format.
+type sbomFlags struct {
+	output, platform, python, baseImage string
+}
+
 func newSBOM(host *Host) *cobra.Command {
-	var format, output, platform, python string
+	var format string
+	var flags sbomFlags
 	command := &cobra.Command{
 		Use: "sbom TARGET", Short: "List what is in it, as CycloneDX or SPDX",
 		Long: `SBOM lists the packages of a target as CycloneDX 1.6 or 1.7 or SPDX 2.3 JSON, with
@@ -35,31 +42,39 @@ else when the image or the document says that it was made, or else 1970-01-01.`,
 			if err := oneOf("-o", format, sbomFormats...); err != nil {
 				return err
 			}
-			return runSBOM(cmd.Context(), host, args[0], format, output, platform, python)
+			return runSBOM(cmd.Context(), host, args[0], format, flags)
 		},
 	}
 	formatFlag(command, &format, "cyclonedx", sbomFormats...)
-	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
-	command.Flags().StringVar(&platform, "platform", "", platformHelp)
-	command.Flags().StringVar(&python, "python-version", "", pythonHelp)
+	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
+	command.Flags().StringVar(&flags.platform, "platform", "", platformHelp)
+	command.Flags().StringVar(&flags.python, "python-version", "", pythonHelp)
+	command.Flags().StringVar(&flags.baseImage, "base-image", "", baseHelp)
 	return command
 }
 
-func runSBOM(ctx context.Context, host *Host, name, format, output, platform, python string) error {
-	environment, err := environmentOf(python, platform)
+func runSBOM(ctx context.Context, host *Host, name, format string, flags sbomFlags) error {
+	environment, err := environmentOf(flags.python, flags.platform)
 	if err != nil {
 		return err
 	}
-	target, err := host.open(ctx, name, platform)
+	base, err := host.baseLayers(ctx, flags.baseImage, flags.platform)
+	if err != nil {
+		return err
+	}
+	target, err := host.open(ctx, name, flags.platform)
 	if err != nil {
 		return err
 	}
 	defer target.close()
+	if target.image == nil && flags.baseImage != "" {
+		return usage("--base-image goes with an image, and %s is none", name)
+	}
 	epoch, err := host.epoch()
 	if err != nil {
 		return err
 	}
-	document, err := documentOf(ctx, target, environment)
+	document, err := documentOf(ctx, target, environment, base)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", name, err)
 	}
@@ -70,7 +85,7 @@ func runSBOM(ctx context.Context, host *Host, name, format, output, platform, py
 		document.Created = epoch
 	}
 	document.ToolVersion = versionString()
-	return host.write(output, func(w io.Writer) error { return encodeSBOM(w, format, document) })
+	return host.write(flags.output, func(w io.Writer) error { return encodeSBOM(w, format, document) })
 }
 
 // sbomFormats are the words for -o; those of syft's users are among them.
@@ -85,7 +100,7 @@ func encodeSBOM(w io.Writer, format string, document sbom.Document) error {
 }
 
 // documentOf lists what is in a target.
-func documentOf(ctx context.Context, t target, environment requirement.Environment) (sbom.Document, error) {
+func documentOf(ctx context.Context, t target, environment requirement.Environment, base []subject.Digest) (sbom.Document, error) {
 	document := sbom.Document{Name: t.name, Digest: t.digest, Kind: t.kind}
 	var err error
 	switch {
@@ -96,7 +111,7 @@ func documentOf(ctx context.Context, t target, environment requirement.Environme
 		}
 	case t.image != nil:
 		document.Image = &finding.Image{}
-		document.Inventory, *document.Image, err = scan.ImageInventory(ctx, t.image, environment)
+		document.Inventory, *document.Image, err = scan.ImageInventory(ctx, t.image, environment, base)
 		document.Created = document.Image.Created
 	case t.file != "":
 		document.Inventory, err = scan.FileInventory(t.files, t.file, environment)

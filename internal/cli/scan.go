@@ -87,7 +87,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 	command.Flags().StringVar(&flags.output, "output", "", "write to this file instead of standard output")
 	command.Flags().StringVar(&flags.platform, "platform", "", platformHelp)
 	command.Flags().StringVar(&flags.python, "python-version", "", pythonHelp)
-	command.Flags().StringVar(&flags.baseImage, "base-image", "", "the image that this one was built on; its layers are told from the image's own (default: guessed from the history)")
+	command.Flags().StringVar(&flags.baseImage, "base-image", "", baseHelp)
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
@@ -266,7 +266,7 @@ func scanTarget(ctx context.Context, scanner *scan.Scanner, t target) (finding.R
 	case t.document != nil:
 		return scanner.Listed(ctx, t.listed())
 	case t.image != nil:
-		return scanner.Image(ctx, t.image, t.name, t.digest)
+		return scanner.Image(ctx, t.image, scan.Named{Reference: t.name, Digest: t.digest, Index: t.index})
 	case t.file != "":
 		report, err := scanner.File(ctx, t.files, t.file)
 		report.Target = t.name

@@ -208,6 +208,8 @@ type target struct {
 	// image and digest are set for images.
 	image  v1.Image
 	digest subject.Digest
+	// index is the digest of the index that the image was chosen from, if any.
+	index subject.Digest
 }
 
 const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout),\n" +
@@ -269,7 +271,11 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		return target{}, err
 	}
 	parsed, err := subject.Parse(digest.String())
-	return target{name: name, kind: finding.Container, image: image, digest: parsed, close: func() error { return nil }}, err
+	t := target{name: name, kind: finding.Container, image: image, digest: parsed, close: func() error { return nil }}
+	if resolved.Index {
+		t.index = resolved.Digest
+	}
+	return t, err
 }
 
 func openFiles(name, dir, file string) (target, error) {
@@ -285,7 +291,9 @@ func pick(name string, local oci.Local, platform string, err error) (target, err
 		return target{}, err
 	}
 	chosen := local.Images[0]
+	var index subject.Digest
 	if local.Index {
+		index = local.Digest
 		var names []string
 		found := false
 		for _, image := range local.Images {
@@ -298,5 +306,5 @@ func pick(name string, local oci.Local, platform string, err error) (target, err
 			return target{}, fmt.Errorf("%s has no %s; it has %s (--platform)", name, platform, strings.Join(names, ", "))
 		}
 	}
-	return target{name: name, kind: finding.Container, image: chosen.Image, digest: chosen.Digest, close: func() error { return nil }}, nil
+	return target{name: name, kind: finding.Container, image: chosen.Image, digest: chosen.Digest, index: index, close: func() error { return nil }}, nil
 }

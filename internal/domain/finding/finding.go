@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -214,6 +213,18 @@ type Database struct {
 	// Current is when the source of the oldest ecosystem is known to have
 	// been current, UTC: what a bound on age is about.
 	Current time.Time `json:"current"`
+	// Feeds are the editions of what is known of attacks, none where there is
+	// none.
+	Feeds []Feed `json:"feeds,omitempty"`
+}
+
+// Feed is one edition of what is known of attacks.
+type Feed struct {
+	// Name is "KEV" or "EPSS", Version the edition's or the model's.
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	// Date is the edition's own, UTC.
+	Date time.Time `json:"date"`
 }
 
 // SampleURI is the name, in every output and in evidence, of the advisories
@@ -227,6 +238,9 @@ type Report struct {
 	Kind   TargetKind `json:"kind"`
 	// Digest is the image's manifest digest; zero for files.
 	Digest subject.Digest `json:"digest,omitzero"`
+	// Index is the digest of the multi-platform index that the target named, and
+	// from which the image was chosen; zero where it named the image itself.
+	Index subject.Digest `json:"index,omitzero"`
 	// Image is set for images only.
 	Image *Image `json:"image,omitempty"`
 	// SBOMs are the documents that the inventory was read from; none where the
@@ -236,6 +250,10 @@ type Report struct {
 	// worst first, then by package and id.
 	Inventory component.Inventory `json:"inventory"`
 	Findings  []Finding           `json:"findings"`
+	// Untested are the ecosystems in the inventory whose advisories could not be
+	// asked, sorted; records in Inventory.Unresolved say how many packages that
+	// are, and why.
+	Untested []string `json:"untested,omitempty"`
 	// Suppressed are the findings that do not count, in the same order.
 	Suppressed []Suppressed `json:"suppressed,omitempty"`
 	// Upgrades are the versions that heal the components of Findings, in the
@@ -344,12 +362,4 @@ type Image struct {
 	// where it was not looked at. Config is the configuration, as it is stored.
 	Layers []Layer         `json:"layers,omitempty"`
 	Config json.RawMessage `json:"config,omitempty"`
-}
-
-// FromBase says whether a component comes from the base image alone: whether
-// every place where it was found is in one of the first BaseLayers layers. It is
-// false where the base is not known.
-func (i Image) FromBase(c component.Component) bool {
-	base := i.DiffIDs[:min(i.BaseLayers, len(i.DiffIDs))]
-	return len(c.Locations) > 0 && !slices.ContainsFunc(c.Locations, func(l component.Location) bool { return !slices.Contains(base, l.Layer) })
 }

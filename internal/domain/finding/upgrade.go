@@ -27,14 +27,15 @@ type Layer struct {
 	Size   int64          `json:"size"`
 }
 
-// InBase says whether a component came with the base image: its first place
-// is in one of the first BaseLayers layers. It is false where the base image
-// is not known, and outside images.
+// InBase says whether a component came with the base image alone: whether each
+// of its places is in one of the first BaseLayers layers. It is false where the
+// base image is not known, and outside images.
 func (i *Image) InBase(c component.Component) bool {
-	if i == nil || len(c.Locations) == 0 || c.Locations[0].Layer.IsZero() {
+	if i == nil || len(c.Locations) == 0 {
 		return false
 	}
-	return slices.Contains(i.DiffIDs[:min(max(i.BaseLayers, 0), len(i.DiffIDs))], c.Locations[0].Layer)
+	base := i.DiffIDs[:min(max(i.BaseLayers, 0), len(i.DiffIDs))]
+	return !slices.ContainsFunc(c.Locations, func(l component.Location) bool { return l.Layer.IsZero() || !slices.Contains(base, l.Layer) })
 }
 
 // Below is the report with every path put below a directory, for outputs whose

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 )
 
@@ -58,7 +59,7 @@ type MissingEcosystemError struct {
 
 // Error names the ecosystem and what to do.
 func (e *MissingEcosystemError) Error() string {
-	return fmt.Sprintf("no advisories of %s are there, and %d packages need them: nothing was decided; import them with `assay db import`", e.Ecosystem, e.Packages)
+	return fmt.Sprintf("no advisories of %s are there, and %s them: nothing was decided; import them with `assay db import`", e.Ecosystem, explain.Count(e.Packages, "package needs", "packages need"))
 }
 
 // Match finds the advisories that affect the components, one finding for each

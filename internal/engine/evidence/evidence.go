@@ -62,9 +62,12 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 	for _, u := range report.Inventory.Unresolved {
 		unresolved = append(unresolved, predicate.UnresolvedPackage{Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
-	body.Metadata.Annotations = []map[string]any{predicate.ScanAnnotation(len(report.Inventory.Components), unresolved)}
+	body.Metadata.Annotations = []map[string]any{predicate.ScanAnnotation(report.Tested(), unresolved), predicate.DatabaseAnnotation(report.Database.Current, feeds(report.Database))}
 	if suppressed := suppressed(report); len(suppressed) > 0 {
 		body.Metadata.Annotations = append(body.Metadata.Annotations, predicate.SuppressionAnnotation(suppressed))
+	}
+	if expired := expired(report); len(expired) > 0 {
+		body.Metadata.Annotations = append(body.Metadata.Annotations, predicate.ExpiredAnnotation(expired))
 	}
 	invocation := predicate.CosignInvocation{Parameters: []string{}, URI: report.Target}
 	if len(report.SBOMs) > 0 {
@@ -104,10 +107,29 @@ func suppressed(report finding.Report) []predicate.SuppressedVulnerability {
 	return list
 }
 
+func feeds(db finding.Database) []predicate.Feed {
+	var list []predicate.Feed
+	for _, f := range db.Feeds {
+		list = append(list, predicate.Feed{Name: f.Name, Version: f.Version, Date: f.Date.UTC()})
+	}
+	return list
+}
+
+func expired(report finding.Report) []predicate.ExpiredIgnore {
+	var list []predicate.ExpiredIgnore
+	for _, e := range report.Expired {
+		list = append(list, predicate.ExpiredIgnore{ID: e.ID, Scope: e.Scope, Reason: e.Reason, Owner: e.Owner, Ended: e.Ended.UTC(), Source: e.Source.Path, Findings: e.Findings})
+	}
+	return list
+}
+
 func result(f finding.Finding) predicate.VulnsResult {
 	c := f.Component
 	v := predicate.Vulnerability{ID: f.ID, Aliases: f.Aliases, Package: c.Name, PURL: c.PURL, Installed: c.Version, Fixed: f.Fixed,
-		Severity: f.Severity.Level.String(), Score: f.Severity.Score, Dependency: string(c.Dependency)}
+		Severity: f.Severity.Level.String(), Score: f.Severity.Score, Dependency: string(c.Dependency), KnownExploited: f.Threat.Exploited != nil}
+	if f.Threat.EPSS != nil {
+		v.EPSS = f.Threat.EPSS.Probability
+	}
 	if len(c.Locations) > 0 {
 		v.Path, v.Line = c.Locations[0].Path, c.Locations[0].Line
 	}

@@ -83,6 +83,42 @@ func TestVulnerabilities(t *testing.T) {
 	}
 }
 
+// What is known of attacks, how current the advisories are and which ignores are
+// over stand in both predicates.
+func TestThreatAndCurrency(t *testing.T) {
+	report := sample()
+	day := started.AddDate(0, 0, -2)
+	report.Findings[0].Threat = finding.Threat{Exploited: &finding.Exploited{Added: day}, EPSS: &finding.EPSS{Probability: 0.25, Date: day}}
+	report.Database.Current = day
+	report.Database.Feeds = []finding.Feed{{Name: "EPSS", Version: "v4", Date: day.AddDate(0, 0, -1)}, {Name: "KEV", Date: day.AddDate(0, 0, -2)}, {Name: "other", Date: started}}
+	report.Expired = []finding.Expired{{ID: "CVE-2019-7", Reason: "until the move", Ended: day, Findings: 1}}
+	report.Inventory.Components = append(report.Inventory.Components, component.Component{Ecosystem: "conda", Name: "zlib", Version: "1", PURL: "pkg:conda/zlib@1", Dependency: component.Installed})
+	report.Untested = []string{"conda"}
+	vulns, cosign, err := evidence.Vulnerabilities(report, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range []evidence.Document{vulns, cosign} {
+		got, err := predicate.ReadVulnerabilities(document.Type, document.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second := got.Vulnerabilities[0], got.Vulnerabilities[1]
+		if !first.KnownExploited || first.EPSS != 0.25 || second.KnownExploited || second.EPSS != 0 {
+			t.Errorf("%s: threats are %+v and %+v", document.Type, first, second)
+		}
+		if db := got.Database; !db.Current.Equal(day) || !db.EPSS.Equal(day.AddDate(0, 0, -1)) || !db.KEV.Equal(day.AddDate(0, 0, -2)) {
+			t.Errorf("%s: the database is %+v", document.Type, db)
+		}
+		if got.Packages != 1 {
+			t.Errorf("%s: %d packages were tested, want 1", document.Type, got.Packages)
+		}
+		if text := string(document.Body); !strings.Contains(text, "CVE-2019-7") || !strings.Contains(text, "until the move") {
+			t.Errorf("%s hides what expired", document.Type)
+		}
+	}
+}
+
 func TestSampleIsMarkedInBoth(t *testing.T) {
 	report := sample()
 	report.Database = finding.Database{Sample: true, URI: finding.SampleURI}

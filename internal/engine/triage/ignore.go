@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
 )
@@ -39,7 +40,7 @@ func (j *judge) entries(files []ignorefile.File) []entry {
 			list = append(list, at)
 		}
 		if unexplained > 0 {
-			j.note("%s: %d entries say no reason; %s wants one for each", f.Path, unexplained, ignorefile.DefaultName)
+			j.note("%s: %s no reason; %s wants one for each", f.Path, explain.Count(unexplained, "entry says", "entries say"), ignorefile.DefaultName)
 		}
 	}
 	return list

@@ -102,7 +102,7 @@ func TestExpired(t *testing.T) {
 
 func TestLegacyIsSaid(t *testing.T) {
 	got := triage.Apply(image(torch()), ignores(t, ".trivyignore", "CVE-2022-45907\n"), now)
-	if len(got.Suppressed) != 1 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], ".trivyignore: 1 entries say no reason") {
+	if len(got.Suppressed) != 1 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], ".trivyignore: 1 entry says no reason") {
 		t.Errorf("%d suppressed, notes %q", len(got.Suppressed), got.Notes)
 	}
 	got = triage.Apply(image(torch()), ignores(t, "t.yaml", "vulnerabilities:\n  - {id: CVE-2022-45907, statement: accepted}\nsecrets: [{id: x}]\n"), now)

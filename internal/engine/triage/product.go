@@ -27,8 +27,10 @@ func targetOf(report finding.Report) target {
 	if report.Kind != finding.Container {
 		return t
 	}
-	if !report.Digest.IsZero() {
-		t.digests = append(t.digests, report.Digest)
+	for _, digest := range []subject.Digest{report.Digest, report.Index} {
+		if !digest.IsZero() {
+			t.digests = append(t.digests, digest)
+		}
 	}
 	if report.Image != nil {
 		t.os, t.arch, _ = strings.Cut(report.Image.Platform, "/")

@@ -36,6 +36,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/vex"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 )
 
@@ -271,7 +272,7 @@ func (j *judge) strangers(statements map[string][]*said) {
 	}
 	slices.Sort(paths)
 	for _, path := range paths {
-		j.note("%s: %d statements name vulnerabilities that were found, but products that are not this target or its packages, such as %.200q", path, documents[path].statements, documents[path].label)
+		j.note("%s: %s vulnerabilities that were found, but products that are not this target or its packages, such as %.200q", path, explain.Count(documents[path].statements, "statement names", "statements name"), documents[path].label)
 	}
 }
 

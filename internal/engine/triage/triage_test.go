@@ -87,6 +87,8 @@ func TestProducts(t *testing.T) {
 	local.Target, local.Kind, local.Image, local.Digest = "registry.example.com/ml/app", finding.Filesystem, nil, subject.Digest{}
 	layout := image(torch())
 	layout.Target = "oci:registry.example.com/ml/app"
+	tagged, chosen := image(torch()), image(torch())
+	tagged.Target, chosen.Target, chosen.Index = "registry.example.com/ml/app:v1", "registry.example.com/ml/app:v1", index
 	for name, c := range map[string]struct {
 		report finding.Report
 		id     string
@@ -95,6 +97,8 @@ func TestProducts(t *testing.T) {
 	}{
 		"the manifest":                 {python, cve, product(manifest.String()), true},
 		"the index that was named":     {python, cve, product(index.String()), true},
+		"an index, named by tag":       {chosen, cve, product(index.String()), true},
+		"an index that is none of it":  {tagged, cve, product(index.String()), false},
 		"another image":                {python, cve, product(stranger.String()), false},
 		"the manifest, by purl":        {python, cve, product("pkg:oci/app@" + strings.Replace(manifest.String(), ":", "%3A", 1)), true},
 		"wherever it is mirrored":      {python, cve, product("pkg:oci/app@" + manifest.String() + "?repository_url=mirror.example.com/app&arch=arm64"), true},
@@ -266,7 +270,7 @@ func TestDocuments(t *testing.T) {
 	}
 	// Whoever wrote of another product learns that it was not found.
 	got = apply(image(torch()), document("a.json", statement("CVE-2022-45907", product("pkg:oci/other?repository_url=example.com/other")), statement("CVE-1", product("x"))))
-	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "a.json: 1 statements name vulnerabilities that were found") || !strings.Contains(got.Notes[0], "pkg:oci/other") {
+	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "a.json: 1 statement names vulnerabilities that were found") || !strings.Contains(got.Notes[0], "pkg:oci/other") {
 		t.Errorf("notes are %q", got.Notes)
 	}
 }

@@ -1,7 +1,7 @@
 // Package explain writes verdicts for people.
 //
 // Entry points are [Write] and [Fold] for a whole verdict, [Evidence] for one
-// piece of evidence, and [Clean] for any text from outside. A denial names everything
+// piece of evidence, [Clean] for any text from outside and [Count] for numbers. A denial names everything
 // that failed: which policy and check, what was expected, what was found, in
 // which evidence by whom and when, and what would fix it. There is no colour,
 // and no decision is taken here.
@@ -185,6 +185,14 @@ func Evidence(e verdict.Evidence) string {
 		text += " does not count: " + e.Rejected
 	}
 	return strings.TrimSpace(text)
+}
+
+// Count is a number with its noun: Count(2, "entry", "entries") is "2 entries".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Clean spells out control characters, and characters that are invisible or

@@ -44,11 +44,15 @@ func build(report finding.Report, toolVersion string) document {
 			Version: toolVersion, Digest: report.Digest.String(),
 			Database: database{
 				Sample: report.Database.Sample, URI: report.Database.URI, Version: report.Database.Version,
-				LastUpdate: report.Database.LastUpdate.UTC(), Records: report.Database.Records,
+				LastUpdate: report.Database.LastUpdate.UTC(), Current: report.Database.Current.UTC(), Records: report.Database.Records, Feeds: report.Database.Feeds,
 			},
-			Packages:   len(report.Inventory.Components),
-			Unresolved: []unresolved{},
-			SBOMs:      report.SBOMs,
+			Index:         report.Index.String(),
+			Packages:      report.Tested(),
+			Untested:      report.Untested,
+			Unresolved:    []unresolved{},
+			RequirePinned: report.RequirePinned,
+			Expired:       report.Expired,
+			SBOMs:         report.SBOMs,
 		},
 	}
 	for _, c := range report.Inventory.Components {
@@ -63,6 +67,12 @@ func build(report finding.Report, toolVersion string) document {
 	}
 	for _, n := range report.Inventory.Notes {
 		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: n.Text, Path: n.Location.Path, Line: n.Location.Line})
+	}
+	for _, text := range report.Notes {
+		doc.Assay.Notes = append(doc.Assay.Notes, note{Text: text})
+	}
+	if image := report.Image; image != nil && image.BaseLayers > 0 {
+		doc.Assay.Base = &base{Layers: image.BaseLayers, Known: image.Base}
 	}
 	for _, u := range report.Inventory.Unresolved {
 		doc.Assay.Unresolved = append(doc.Assay.Unresolved, unresolved{
@@ -296,6 +306,7 @@ func (b builder) pkg(c component.Component) pkg {
 		ID: packageID(c), Name: c.Name, Identifier: identify(c), Version: c.Version,
 		Arch: c.Architecture, Dev: slices.Contains(c.Groups, "dev"), SrcName: c.SourceName, SrcVersion: c.SourceVersion,
 		Licenses: c.Licenses, Layer: b.layer(c), FilePath: packagePath(c),
+		Assay: origin{BaseImage: b.report.Image.InBase(c), Owner: c.Owner},
 	}
 	if c.Expression != "" {
 		p.Licenses = []string{c.Expression}
@@ -330,7 +341,7 @@ func (b builder) fingerprint(target string, f finding.Finding) string {
 
 func (b builder) place(f finding.Finding) place {
 	c, at := f.Component, first(f.Component)
-	p := place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line, BaseImage: b.report.Image.InBase(c), Threat: f.Threat}
+	p := place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line, BaseImage: b.report.Image.InBase(c), Owner: c.Owner, Threat: f.Threat}
 	for _, l := range c.Locations[min(1, len(c.Locations)):] {
 		p.Also = append(p.Also, position(l))
 	}

@@ -174,6 +174,14 @@ type pkg struct {
 	Layer      layer    `json:",omitzero"`
 	FilePath   string   `json:",omitempty"`
 	Locations  []lines  `json:",omitempty"`
+	Assay      origin   `json:",omitzero"`
+}
+
+// origin says how a package came to be there: with the base image, and by which
+// package of the distribution (its PURL).
+type origin struct {
+	BaseImage bool   `json:"baseImage,omitempty"`
+	Owner     string `json:"owner,omitempty"`
 }
 
 type dataSource struct {
@@ -218,7 +226,8 @@ type vulnerability struct {
 	Assay            place           `json:",omitzero"`
 }
 
-// note is something to know of the inventory that leaves nothing untested.
+// note is something to know of the inventory, or of the rules about what counts,
+// that leaves nothing untested.
 type note struct {
 	Text string `json:"text"`
 	Path string `json:"path,omitempty"`
@@ -235,6 +244,7 @@ type place struct {
 	// Also are the further places, "path:line".
 	Also      []string       `json:"also,omitempty"`
 	BaseImage bool           `json:"baseImage,omitempty"`
+	Owner     string         `json:"owner,omitempty"`
 	Threat    finding.Threat `json:"threat,omitzero"`
 	// By, Justification and Until are of a suppression.
 	By            string    `json:"by,omitempty"`
@@ -244,13 +254,22 @@ type place struct {
 
 // extension is the top-level key "Assay"; predicate reads it back.
 type extension struct {
-	Version      string       `json:"version"`
-	Digest       string       `json:"digest,omitempty"`
-	Database     database     `json:"database"`
+	Version string `json:"version"`
+	Digest  string `json:"digest,omitempty"`
+	// Index is the digest of the index that the image was chosen from.
+	Index    string   `json:"index,omitempty"`
+	Base     *base    `json:"baseImage,omitempty"`
+	Database database `json:"database"`
+	// Packages counts what was tested, Dependencies all that was found; Untested
+	// are the ecosystems of the difference.
 	Packages     int          `json:"packages"`
 	Dependencies dependencies `json:"dependencies"`
+	Untested     []string     `json:"untested,omitempty"`
 	Unresolved   []unresolved `json:"unresolved"`
-	Notes        []note       `json:"notes,omitempty"`
+	// RequirePinned says that each of Unresolved counts; each of Expired does.
+	RequirePinned bool              `json:"requirePinned,omitempty"`
+	Expired       []finding.Expired `json:"expired,omitempty"`
+	Notes         []note            `json:"notes,omitempty"`
 	// SBOMs are what the packages were read from, where not from the target.
 	SBOMs []finding.SBOM `json:"sboms,omitempty"`
 }
@@ -260,7 +279,16 @@ type database struct {
 	URI        string    `json:"uri"`
 	Version    string    `json:"version"`
 	LastUpdate time.Time `json:"lastUpdate"`
-	Records    int       `json:"records"`
+	// Current is when the source of the oldest ecosystem was known to be current.
+	Current time.Time      `json:"current,omitzero"`
+	Records int            `json:"records"`
+	Feeds   []finding.Feed `json:"feeds,omitempty"`
+}
+
+// base says which layers came with the base image, and how that is known.
+type base struct {
+	Layers int    `json:"layers"`
+	Known  string `json:"known,omitempty"`
 }
 
 type dependencies struct {

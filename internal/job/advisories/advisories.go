@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/osvexport"
@@ -122,7 +123,7 @@ func (u *Updater) ecosystem(ctx context.Context, name string) (Outcome, error) {
 		case !complete:
 			why = "the list of changes does not reach back"
 		case len(list) > limit.Increment:
-			why = fmt.Sprintf("%d records changed", len(list))
+			why = explain.Count(len(list), "record", "records") + " changed"
 		default:
 			outcome, err := u.increment(ctx, name, *state, changes, answer)
 			if !errors.As(err, &missing) {

@@ -26,6 +26,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/job/promote"
+	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/builder"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 )
@@ -86,7 +87,7 @@ func Steps() []Step {
 // Scanner finds packages and what is wrong with them.
 type Scanner interface {
 	Directory(ctx context.Context, fsys fs.FS, name string) (finding.Report, error)
-	Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error)
+	Image(ctx context.Context, image v1.Image, named scan.Named) (finding.Report, error)
 }
 
 // Registry takes the image and sets its tag.

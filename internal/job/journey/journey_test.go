@@ -235,7 +235,7 @@ func TestInstalledPinsAreFoundAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := p.config.Scanner.Image(context.Background(), image, "app", resolved.Digest)
+	report, err := p.config.Scanner.Image(context.Background(), image, scan.Named{Reference: "app", Digest: resolved.Digest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,8 +342,8 @@ func (c changed) Directory(ctx context.Context, fsys fs.FS, name string) (findin
 }
 
 // Image changes the report on an image.
-func (c changed) Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error) {
-	report, err := c.Scanner.Image(ctx, image, reference, digest)
+func (c changed) Image(ctx context.Context, image v1.Image, named scan.Named) (finding.Report, error) {
+	report, err := c.Scanner.Image(ctx, image, named)
 	c.change(&report)
 	return report, err
 }

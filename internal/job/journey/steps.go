@@ -17,11 +17,13 @@ import (
 	"github.com/seed-161fc314/assay/internal/engine/evidence"
 	"github.com/seed-161fc314/assay/internal/format/coverage"
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/junit"
 	"github.com/seed-161fc314/assay/internal/format/sarif"
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/spdx"
 	"github.com/seed-161fc314/assay/internal/job/attest"
+	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/builder"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/predicate"
@@ -55,7 +57,7 @@ func (r *run) source(ctx context.Context) (string, error) {
 	for _, s := range report.Inventory.Sources {
 		r.state.Inputs = append(r.state.Inputs, input{s.Path, s.Digest})
 	}
-	detail := fmt.Sprintf("%d packages, %d findings, none over the threshold", len(report.Inventory.Components), len(report.Findings))
+	detail := fmt.Sprintf("%s, %s, none over the threshold", explain.Count(report.Tested(), "package", "packages"), explain.Count(len(report.Findings), "finding", "findings"))
 	if n := len(report.Inventory.Unresolved); n > 0 {
 		detail += fmt.Sprintf("; %d not tested", n)
 	}
@@ -77,7 +79,7 @@ func besides(report finding.Report) string {
 	}
 	if unpinned := report.Unpinned(); len(unpinned) > 0 {
 		first := unpinned[0]
-		reasons = append(reasons, fmt.Sprintf("%d requirements have no single version, the first %s in %s (scan.requirePinned)", len(unpinned), first.Text, first.Location.Path))
+		reasons = append(reasons, fmt.Sprintf("%s no single version, the first %s in %s (scan.requirePinned)", explain.Count(len(unpinned), "requirement has", "requirements have"), first.Text, first.Location.Path))
 	}
 	return strings.Join(reasons, "; ")
 }
@@ -163,12 +165,16 @@ func (r *run) scan(ctx context.Context) (string, error) {
 	var worst finding.Level
 	found := 0
 	for _, img := range local.Images {
-		report, err := r.Scanner.Image(ctx, img.Image, r.File.Image+"@"+img.Digest.String(), img.Digest)
+		named := scan.Named{Reference: r.File.Image + "@" + img.Digest.String(), Digest: img.Digest}
+		if local.Index {
+			named.Index = local.Digest
+		}
+		report, err := r.Scanner.Image(ctx, img.Image, named)
 		if err != nil {
 			return "", err
 		}
 		r.state.Images = append(r.state.Images, image{Digest: img.Digest, Platform: img.Platform, Report: &report})
-		packages, unresolved = max(packages, len(report.Inventory.Components)), max(unresolved, len(report.Inventory.Unresolved))
+		packages, unresolved = max(packages, report.Tested()), max(unresolved, len(report.Inventory.Unresolved))
 		found = max(found, len(report.Findings))
 		for _, f := range report.Findings {
 			worst = max(worst, f.Severity.Level)
@@ -178,7 +184,7 @@ func (r *run) scan(ctx context.Context) (string, error) {
 		report := union(r.state.Images, r.File.Image, local.Digest)
 		r.state.Images = append([]image{{Digest: local.Digest, Report: &report}}, r.state.Images...)
 	}
-	detail := fmt.Sprintf("%d packages, %d findings", packages, found)
+	detail := explain.Count(packages, "package", "packages") + ", " + explain.Count(found, "finding", "findings")
 	if found > 0 {
 		detail += ", worst " + worst.String()
 	}
@@ -196,6 +202,7 @@ func union(images []image, name string, digest subject.Digest) finding.Report {
 	all.Inventory.Unresolved = slices.Clone(all.Inventory.Unresolved)
 	all.Findings = slices.Clone(all.Findings)
 	all.Suppressed = slices.Clone(all.Suppressed)
+	all.Untested = slices.Clone(all.Untested)
 	for _, img := range images[1:] {
 		for _, c := range img.Report.Inventory.Components {
 			if !slices.ContainsFunc(all.Inventory.Components, func(k component.Component) bool { return k.PURL == c.PURL && k.Dependency == c.Dependency }) {
@@ -219,6 +226,11 @@ func union(images []image, name string, digest subject.Digest) finding.Report {
 				all.Suppressed = append(all.Suppressed, s)
 			}
 		}
+		for _, ecosystem := range img.Report.Untested {
+			if !slices.Contains(all.Untested, ecosystem) {
+				all.Untested = append(all.Untested, ecosystem)
+			}
+		}
 		all.Finished = img.Report.Finished
 	}
 	// What counts for one image counts for the index.
@@ -227,6 +239,7 @@ func union(images []image, name string, digest subject.Digest) finding.Report {
 			return f.ID == s.Finding.ID && f.Component.PURL == s.Finding.Component.PURL
 		})
 	})
+	slices.Sort(all.Untested)
 	all.Inventory.Sort()
 	advisory.Sort(all.Findings)
 	return all
@@ -308,7 +321,7 @@ func (r *run) test(context.Context) (string, error) {
 		}
 		r.state.Tests = append(r.state.Tests, document(d))
 		for _, a := range analyses {
-			details = append(details, fmt.Sprintf("%s: %d errors, %d warnings", a.Tool, a.Errors, a.Warnings))
+			details = append(details, fmt.Sprintf("%s: %s, %s", a.Tool, explain.Count(a.Errors, "error", "errors"), explain.Count(a.Warnings, "warning", "warnings")))
 		}
 	}
 	if len(details) == 0 {
@@ -363,7 +376,7 @@ func (r *run) attest(ctx context.Context) (string, error) {
 	}
 	r.state.Pinned = resolved.Pinned()
 	r.result.Image = resolved.Pinned()
-	return fmt.Sprintf("%d pieces of evidence on %s", len(stored), resolved.Pinned()), nil
+	return fmt.Sprintf("%s of evidence on %s", explain.Count(len(stored), "piece", "pieces"), resolved.Pinned()), nil
 }
 
 // orders lists what is signed: on every manifest its provenance, scans, SBOMs

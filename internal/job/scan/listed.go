@@ -16,6 +16,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/cyclonedx"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/spdx"
 	"github.com/seed-161fc314/assay/predicate"
@@ -29,9 +30,10 @@ type Listed struct {
 	Name string
 	Kind finding.TargetKind
 	// Digest and Image are set where a verified document is about an image.
-	Digest    subject.Digest
-	Image     *finding.Image
-	Inventory component.Inventory
+	// Index is the digest of the index that the user named, if it was one.
+	Digest, Index subject.Digest
+	Image         *finding.Image
+	Inventory     component.Inventory
 	// SBOMs are the documents; at least one.
 	SBOMs []finding.SBOM
 }
@@ -43,7 +45,7 @@ func (s *Scanner) Listed(ctx context.Context, listed Listed) (finding.Report, er
 	if len(listed.SBOMs) == 0 {
 		return finding.Report{}, errors.New("scan: what is listed comes from no document")
 	}
-	report := finding.Report{Target: listed.Name, Kind: listed.Kind, Digest: listed.Digest, Image: listed.Image, SBOMs: listed.SBOMs}
+	report := finding.Report{Target: listed.Name, Kind: listed.Kind, Digest: listed.Digest, Index: listed.Index, Image: listed.Image, SBOMs: listed.SBOMs}
 	return s.report(ctx, report, lookedListed, func() (component.Inventory, error) { return listed.Inventory, nil })
 }
 
@@ -78,7 +80,7 @@ type NoSBOMError struct {
 
 // Error says what was looked for, and why what was found does not count.
 func (e *NoSBOMError) Error() string {
-	text := fmt.Sprintf("%s: no SBOM (CycloneDX or SPDX) that %s signed, among %d pieces of evidence", e.Image, strings.Join(e.Signers, " or "), e.Pieces)
+	text := fmt.Sprintf("%s: no SBOM (CycloneDX or SPDX) that %s signed, among %s of evidence", e.Image, strings.Join(e.Signers, " or "), explain.Count(e.Pieces, "piece", "pieces"))
 	for _, r := range e.Rejected {
 		text += fmt.Sprintf("\n%s does not count: %s", r.Source, r.Rejected)
 	}

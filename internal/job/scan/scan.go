@@ -93,9 +93,17 @@ func (s *Scanner) File(ctx context.Context, fsys fs.FS, name string) (finding.Re
 	})
 }
 
-// Image scans an image. digest is its manifest's.
-func (s *Scanner) Image(ctx context.Context, image v1.Image, reference string, digest subject.Digest) (finding.Report, error) {
-	report := finding.Report{Target: reference, Kind: finding.Container, Digest: digest, Image: &finding.Image{}}
+// Named is what a user calls an image, and what that came to.
+type Named struct {
+	// Reference is what the user named, Digest the manifest's; Index is that of
+	// the index that the reference names, zero where it names the image itself.
+	Reference     string
+	Digest, Index subject.Digest
+}
+
+// Image scans an image.
+func (s *Scanner) Image(ctx context.Context, image v1.Image, named Named) (finding.Report, error) {
+	report := finding.Report{Target: named.Reference, Kind: finding.Container, Digest: named.Digest, Index: named.Index, Image: &finding.Image{}}
 	return s.report(ctx, report, lookedImage, func() (component.Inventory, error) {
 		inventory, description, err := imagefs.Read(ctx, image, imagefs.Config{Environment: defaulted(s.config.Environment), BaseDiffIDs: s.config.BaseDiffIDs})
 		if err == nil {
@@ -116,8 +124,7 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	if len(inventory.Components)+len(inventory.Unresolved) == 0 {
 		return finding.Report{}, &NothingFoundError{Target: report.Target, Looked: looked}
 	}
-	tested, unresolved := s.testable(inventory)
-	report.Inventory.Unresolved = unresolved
+	tested := s.testable(&report)
 	report.Inventory.Sort()
 	report.Findings, err = advisory.Match(ctx, tested, s.config.Advisories)
 	if err != nil {
@@ -136,9 +143,10 @@ func defaulted(environment requirement.Environment) requirement.Environment {
 	return environment
 }
 
-// ImageInventory lists what Image would test, and describes the image.
-func ImageInventory(ctx context.Context, image v1.Image, environment requirement.Environment) (component.Inventory, finding.Image, error) {
-	inventory, description, err := imagefs.Read(ctx, image, imagefs.Config{Environment: defaulted(environment)})
+// ImageInventory lists what Image would test, and describes the image. base are
+// the layers of the image that it was built on, none where nobody says.
+func ImageInventory(ctx context.Context, image v1.Image, environment requirement.Environment, base []subject.Digest) (component.Inventory, finding.Image, error) {
+	inventory, description, err := imagefs.Read(ctx, image, imagefs.Config{Environment: defaulted(environment), BaseDiffIDs: base})
 	inventory.Sort()
 	return inventory, description, err
 }

@@ -124,7 +124,7 @@ func TestFilesThatIncludeEachOther(t *testing.T) {
 func TestUnreadIsSaid(t *testing.T) {
 	img := image(t, nil, map[string]string{"etc/os-release": "ID=alpine\nVERSION_ID=3.20\n", "lib/apk/db/installed": "P:musl\nV:1\n",
 		"usr/lib/python3.12/site-packages/six-1.16.dist-info/METADATA": "Name: six\nVersion: 1.16\n"})
-	report, err := scanner(t).Image(context.Background(), img, "i", subject.Of(nil))
+	report, err := scanner(t).Image(context.Background(), img, scan.Named{Reference: "i", Digest: subject.Of(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestNothingFoundIsAFault(t *testing.T) {
 	if !errors.As(err, &nothing) {
 		t.Errorf("got %v", err)
 	}
-	_, err = scanner(t).Image(context.Background(), empty.Image, "i", subject.Of(nil))
+	_, err = scanner(t).Image(context.Background(), empty.Image, scan.Named{Reference: "i", Digest: subject.Of(nil)})
 	if !errors.As(err, &nothing) {
 		t.Errorf("got %v", err)
 	}
@@ -190,7 +190,7 @@ func TestImage(t *testing.T) {
 		"var/lib/dpkg/status": "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.11-1\n",
 		"usr/lib/python3/dist-packages/six-1.16.dist-info/METADATA": "Name: six\nVersion: 1.16\n",
 	}, map[string]string{"app/requirements.txt": "pyarrow==13.0.0\nsix==1.0\n"})
-	report, err := scanner(t).Image(context.Background(), img, "registry.example.com/x:1", subject.Of([]byte("x")))
+	report, err := scanner(t).Image(context.Background(), img, scan.Named{Reference: "registry.example.com/x:1", Digest: subject.Of([]byte("x"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestArchiveIsHeldToItsConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = scanner(t).Image(context.Background(), local.Images[0].Image, path, local.Digest)
+		_, err = scanner(t).Image(context.Background(), local.Images[0].Image, scan.Named{Reference: path, Digest: local.Digest})
 		return err
 	}
 	if err := read(); err != nil {
@@ -273,7 +273,7 @@ func TestMissingEcosystemIsAFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	img := image(t, nil, map[string]string{"etc/os-release": debian, "var/lib/dpkg/status": "Package: a\nStatus: install ok installed\nVersion: 1\n"})
-	_, err = s.Image(context.Background(), img, "i", subject.Of(nil))
+	_, err = s.Image(context.Background(), img, scan.Named{Reference: "i", Digest: subject.Of(nil)})
 	var missing *advisory.MissingEcosystemError
 	if !errors.As(err, &missing) || missing.Ecosystem != "Debian:12" || missing.Packages != 1 {
 		t.Errorf("got %v", err)
@@ -313,9 +313,11 @@ func TestRules(t *testing.T) {
 			t.Fatal(err)
 		}
 		scans := map[string]func() (finding.Report, error){
-			c.file + " file":   func() (finding.Report, error) { return s.File(t.Context(), files(content), "requirements.txt") },
-			c.dir + " dir":     func() (finding.Report, error) { return s.Directory(t.Context(), files(content), "w") },
-			c.image + " image": func() (finding.Report, error) { return s.Image(t.Context(), img, "example.com/x", digest) },
+			c.file + " file": func() (finding.Report, error) { return s.File(t.Context(), files(content), "requirements.txt") },
+			c.dir + " dir":   func() (finding.Report, error) { return s.Directory(t.Context(), files(content), "w") },
+			c.image + " image": func() (finding.Report, error) {
+				return s.Image(t.Context(), img, scan.Named{Reference: "example.com/x", Digest: digest})
+			},
 		}
 		for want, run := range scans {
 			report, err := run()

@@ -1,19 +1,22 @@
 package scan
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/engine/advisory"
 	"github.com/seed-161fc314/assay/internal/format/conda"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 )
 
-// testable splits off the components that no advisories can be had of: those of
-// an ecosystem of which OSV publishes none, and with the sample all that it does
-// not know. Each such ecosystem is one unresolved record. What OSV does publish
-// and is not there stays, so that matching fails on it.
-func (s *Scanner) testable(inventory component.Inventory) (component.Inventory, []component.Unresolved) {
+// testable gives the inventory without the components that no advisories can be
+// had of: those of an ecosystem of which OSV publishes none, and with the sample
+// all that it does not know. Each such ecosystem is one of the report's Untested
+// and one unresolved record. What OSV does publish and is not there stays, so
+// that matching fails on it.
+func (s *Scanner) testable(report *finding.Report) component.Inventory {
+	inventory := report.Inventory
 	sample := s.config.Advisories.Info().Sample
 	unresolved := slices.Clone(inventory.Unresolved)
 	tested := inventory
@@ -32,13 +35,11 @@ func (s *Scanner) testable(inventory component.Inventory) (component.Inventory, 
 	}
 	for _, ecosystem := range order {
 		list := apart[ecosystem]
-		count := fmt.Sprintf("%d packages of %s", len(list), ecosystem)
-		if len(list) == 1 {
-			count = "1 package of " + ecosystem
-		}
-		unresolved = append(unresolved, component.Unresolved{Text: count, Reason: whyUntested(ecosystem, inventory.OperatingSystem), Location: list[0].Locations[0]})
+		unresolved = append(unresolved, component.Unresolved{Text: explain.Count(len(list), "package", "packages") + " of " + ecosystem,
+			Reason: whyUntested(ecosystem, inventory.OperatingSystem), Location: list[0].Locations[0]})
 	}
-	return tested, unresolved
+	report.Inventory.Unresolved, report.Untested = unresolved, slices.Sorted(slices.Values(order))
+	return tested
 }
 
 func whyUntested(ecosystem string, os *component.OperatingSystem) string {

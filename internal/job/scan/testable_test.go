@@ -44,7 +44,7 @@ func TestWhatCannotBeTestedIsSaid(t *testing.T) {
 		if test.os != "" {
 			content["etc/os-release"] = test.os
 		}
-		report, err := s.Image(context.Background(), image(t, nil, content), "i", subject.Of(nil))
+		report, err := s.Image(context.Background(), image(t, nil, content), scan.Named{Reference: "i", Digest: subject.Of(nil)})
 		if test.fault != "" {
 			var missing *advisory.MissingEcosystemError
 			if !errors.As(err, &missing) || missing.Ecosystem != test.fault || missing.Packages != 2 {

@@ -85,6 +85,7 @@ func (d *Database) addFeed(path string) error {
 		return fmt.Errorf("%s and %s both hold %s; remove one of them", d.feeds[i].path, f.path, f.header.Name)
 	}
 	d.feeds = append(d.feeds, f)
+	d.info.Feeds = append(d.info.Feeds, finding.Feed{Name: f.header.Name, Version: f.header.Version, Date: f.header.Date})
 	return nil
 }
 

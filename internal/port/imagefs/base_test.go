@@ -88,17 +88,17 @@ func TestNamedBase(t *testing.T) {
 		t.Fatalf("%d layers (%q), %v", description.BaseLayers, description.Base, err)
 	}
 	for _, c := range inventory.Components {
-		if got, want := description.FromBase(c), c.Name == "numpy"; got != want {
+		if got, want := description.InBase(c), c.Name == "numpy"; got != want {
 			t.Errorf("%s is of the base: %v", c.Name, got)
 		}
 	}
 	both := inventory.Components[0]
 	both.Locations = append(both.Locations, component.Location{Layer: description.DiffIDs[1]})
-	if description.FromBase(both) || description.FromBase(component.Component{}) {
+	if description.InBase(both) || description.InBase(component.Component{}) {
 		t.Error("what is in a layer above too, or nowhere, is said to be of the base")
 	}
 	description.BaseLayers = 0
-	if description.FromBase(inventory.Components[0]) {
+	if description.InBase(inventory.Components[0]) {
 		t.Error("without a base something is of it")
 	}
 	strange, err := image(t, layer(t, file("x", "x"))).ConfigFile()

@@ -410,6 +410,28 @@ checks:
 	allowed(t, p, input(ci.attest(t, predicate.TypeCycloneDX+"/v1.6", `{"bomFormat":"CycloneDX","components":[`+mit+`]}`)))
 }
 
+// A policy may deny what is known to be exploited, and demand that somebody
+// looked.
+func TestThreat(t *testing.T) {
+	ci := newParty(t)
+	p := mustLoad(t, document(ci, `type: vuln
+signers: [ci]
+checks:
+- {name: not-exploited, deny: "findings.filter(f, f.knownExploited || f.epss > 0.5)"}
+- {name: looked, expr: "scan.database.kev > timestamp('2026-01-01T00:00:00Z') && scan.database.current >= scan.database.epss"}`))
+	attest := func(annotation, database string) policy.Input {
+		return input(ci.attest(t, predicate.TypeVulnsV02, `{"scanner":{"uri":"s","db":{"lastUpdate":"2026-01-01T00:00:00Z"},"result":[{"id":"CVE-1","severity":[],
+			"annotations":[{"package":"a","installedVersion":"1","severity":"LOW"`+annotation+`}]}]},
+			"metadata":{"scanFinishedOn":"2026-03-01T11:00:00Z","annotations":[{"packages":7},{"database":`+database+`}]}}`))
+	}
+	const looked = `{"current":"2026-02-01T00:00:00Z","feeds":[{"name":"KEV","date":"2026-02-01T00:00:00Z"},{"name":"EPSS","date":"2026-02-01T00:00:00Z"}]}`
+	allowed(t, p, attest("", looked))
+	allowed(t, p, attest(`,"knownExploited":false,"epss":0.5`, looked))
+	denied(t, p, attest(`,"knownExploited":true`, looked), "Name:not-exploited", "CVE-1")
+	denied(t, p, attest(`,"epss":0.51`, looked), "Name:not-exploited", "CVE-1")
+	denied(t, p, attest("", `{"current":"2026-02-01T00:00:00Z"}`), "Name:looked", "scan.database.kev is 1970-01-01T00:00:00Z")
+}
+
 func TestExpressions(t *testing.T) {
 	ci := newParty(t)
 	const build = `{"buildDefinition":{"buildType":"https://example.com/b","externalParameters":{"n":2,"score":6.5,"hostile":"{{ request.namespace }}","pattern":".*","reviewers":["*"]}},

@@ -22,17 +22,21 @@ import (
 
 // Finding is a vulnerability as checks see it, in the list findings.
 type Finding struct {
-	ID         string   `cel:"id"`
-	Aliases    []string `cel:"aliases"`
-	Package    string   `cel:"package"`
-	PURL       string   `cel:"purl"`
-	Installed  string   `cel:"installed"`
-	Fixed      string   `cel:"fixed"`
-	Severity   string   `cel:"severity"`
-	Score      float64  `cel:"score"`
-	Dependency string   `cel:"dependency"`
-	Path       string   `cel:"path"`
-	Line       int64    `cel:"line"`
+	ID        string   `cel:"id"`
+	Aliases   []string `cel:"aliases"`
+	Package   string   `cel:"package"`
+	PURL      string   `cel:"purl"`
+	Installed string   `cel:"installed"`
+	Fixed     string   `cel:"fixed"`
+	Severity  string   `cel:"severity"`
+	Score     float64  `cel:"score"`
+	// KnownExploited is false and EPSS 0 where nothing is known; Database says
+	// whether anybody looked.
+	KnownExploited bool    `cel:"knownExploited"`
+	EPSS           float64 `cel:"epss"`
+	Dependency     string  `cel:"dependency"`
+	Path           string  `cel:"path"`
+	Line           int64   `cel:"line"`
 }
 
 // Scan is a vulnerability scan as checks see it. Packages is -1 where the
@@ -54,12 +58,16 @@ type Unresolved struct {
 	Path   string `cel:"path"`
 }
 
-// Database is the advisories of a scan.
+// Database is the advisories of a scan; KEV and EPSS are the dates of what was
+// known of attacks.
 type Database struct {
 	URI        string    `cel:"uri"`
 	Version    string    `cel:"version"`
 	Sample     bool      `cel:"sample"`
 	LastUpdate time.Time `cel:"lastUpdate"`
+	Current    time.Time `cel:"current"`
+	KEV        time.Time `cel:"kev"`
+	EPSS       time.Time `cel:"epss"`
 }
 
 // Component is an entry of an SBOM as checks see it.

@@ -58,14 +58,15 @@ func findingsOf(report predicate.VulnerabilityReport) []Finding {
 	list := []Finding{}
 	for _, v := range report.Vulnerabilities {
 		list = append(list, Finding{ID: v.ID, Aliases: v.Aliases, Package: v.Package, PURL: v.PURL, Installed: v.Installed, Fixed: v.Fixed,
-			Severity: v.Severity, Score: v.Score, Dependency: v.Dependency, Path: v.Path, Line: int64(v.Line)})
+			Severity: v.Severity, Score: v.Score, KnownExploited: v.KnownExploited, EPSS: v.EPSS, Dependency: v.Dependency, Path: v.Path, Line: int64(v.Line)})
 	}
 	return list
 }
 
 func scanOf(report predicate.VulnerabilityReport) Scan {
 	scan := Scan{Scanner: report.Scanner, Packages: int64(report.Packages), Finished: report.Finished, Unresolved: []Unresolved{},
-		Database: Database{URI: report.Database.URI, Version: report.Database.Version, Sample: report.Database.Sample, LastUpdate: report.Database.LastUpdate}}
+		Database: Database{URI: report.Database.URI, Version: report.Database.Version, Sample: report.Database.Sample,
+			LastUpdate: report.Database.LastUpdate, Current: report.Database.Current, KEV: report.Database.KEV, EPSS: report.Database.EPSS}}
 	for _, u := range report.Unresolved {
 		scan.Unresolved = append(scan.Unresolved, Unresolved{Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Path})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -259,7 +260,7 @@ func (j *judge) deciding(a attestation, set attestorSet, signer trust.Signer) ([
 		check.Found = "none that counts: " + reasons
 		check.Evidence = turned
 	default:
-		check.Found = fmt.Sprintf("none among %d pieces of evidence", len(j.scope.Evidence))
+		check.Found = "none among " + explain.Count(len(j.scope.Evidence), "piece", "pieces") + " of evidence"
 	}
 	check.Remedy = "make one with the key that the policy names: assay attest --key KEY --type " + a.predicateType + " --predicate FILE IMAGE@DIGEST"
 	return nil, &check
