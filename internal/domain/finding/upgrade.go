@@ -39,7 +39,8 @@ func (i *Image) InBase(c component.Component) bool {
 }
 
 // Below is the report with every path put below a directory, for outputs whose
-// readers resolve paths there. The report itself is left as it is.
+// readers resolve paths there; ignores that are over stand elsewhere, and keep
+// theirs. The report itself is left as it is.
 func (r Report) Below(root string) Report {
 	if root == "" {
 		return r
@@ -62,6 +63,10 @@ func (r Report) Below(root string) Report {
 	r.Inventory.Unresolved = slices.Clone(r.Inventory.Unresolved)
 	for i, u := range r.Inventory.Unresolved {
 		r.Inventory.Unresolved[i].Location = place(u.Location)
+	}
+	r.Inventory.Notes = slices.Clone(r.Inventory.Notes)
+	for i, n := range r.Inventory.Notes {
+		r.Inventory.Notes[i].Location = place(n.Location)
 	}
 	r.Findings = slices.Clone(r.Findings)
 	for i, f := range r.Findings {

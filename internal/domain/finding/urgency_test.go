@@ -112,13 +112,13 @@ func TestInBase(t *testing.T) {
 
 func TestBelow(t *testing.T) {
 	c := component.Component{Name: "a", Locations: []component.Location{{Path: "requirements.txt", Line: 1}}}
-	report := finding.Report{Inventory: component.Inventory{Components: []component.Component{c}, Unresolved: []component.Unresolved{{Location: c.Locations[0]}}},
+	report := finding.Report{Inventory: component.Inventory{Components: []component.Component{c}, Unresolved: []component.Unresolved{{Location: c.Locations[0]}}, Notes: []component.Note{{Location: c.Locations[0]}}},
 		Findings: []finding.Finding{{Component: c}}, Suppressed: []finding.Suppressed{{Finding: finding.Finding{Component: c}}}, Upgrades: []finding.Upgrade{{Component: c}}}
 	for root, want := range map[string]string{"": "requirements.txt", "a/b": "a/b/requirements.txt"} {
 		moved := report.Below(root)
-		for name, l := range map[string]component.Location{"component": moved.Inventory.Components[0].Locations[0], "unresolved": moved.Inventory.Unresolved[0].Location,
+		for name, l := range map[string]component.Location{"component": moved.Inventory.Components[0].Locations[0], "unresolved": moved.Inventory.Unresolved[0].Location, "note": moved.Inventory.Notes[0].Location,
 			"finding": moved.Findings[0].Component.Locations[0], "suppressed": moved.Suppressed[0].Finding.Component.Locations[0], "upgrade": moved.Upgrades[0].Component.Locations[0]} {
-			if l.Path != want || name != "unresolved" && l.Line != 1 {
+			if l.Path != want || name != "unresolved" && name != "note" && l.Line != 1 {
 				t.Errorf("below %q the %s is at %+v", root, name, l)
 			}
 		}

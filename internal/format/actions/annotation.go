@@ -48,9 +48,10 @@ const most = 10
 
 // Annotate writes one workflow command for each vulnerable package at each
 // place of it, the most urgent first: GitHub shows ten of a level in a step.
-// Critical and high are errors, medium ones warnings, all others notices. What
-// could not be tested is one notice. Findings in an
-// image mark no file.
+// Critical and high are errors, medium ones warnings, all others notices. An
+// ignore whose time is over is an error in its file. What could not be tested is
+// one notice, and one error where the report requires pins. Findings in an image
+// mark no file.
 func Annotate(w io.Writer, report finding.Report) error {
 	for _, p := range packages(report) {
 		c := p.component
@@ -71,6 +72,11 @@ func Annotate(w io.Writer, report finding.Report) error {
 			}
 		}
 	}
+	for _, x := range report.Expired {
+		if err := command(w, "error", x.Source.Path, x.Source.Line, "the ignore of "+x.ID+" is over", []string{x.String() + ": " + x.Consequence()}); err != nil {
+			return err
+		}
+	}
 	unresolved := report.Inventory.Unresolved
 	if len(unresolved) == 0 {
 		return nil
@@ -82,6 +88,9 @@ func Annotate(w io.Writer, report finding.Report) error {
 			break
 		}
 		message = append(message, fmt.Sprintf("%s: %s: %s", position(u.Location), u.Text, u.Reason))
+	}
+	if len(report.Unpinned()) > 0 {
+		return command(w, "error", "", 0, fmt.Sprintf("%d not pinned to one version", len(unresolved)), message)
 	}
 	return command(w, "notice", "", 0, fmt.Sprintf("%d not tested", len(unresolved)), message)
 }
@@ -156,8 +165,15 @@ func (p *affected) lines(report finding.Report) []string {
 		}
 		lines = append(lines, line)
 	}
-	if report.Image.InBase(p.component) {
-		lines = append(lines, "It came with the base image.")
+	if image := report.Image; image.InBase(p.component) {
+		text := "It came with the base image"
+		if image.Base != "" {
+			text += " (" + image.Base + ")"
+		}
+		lines = append(lines, text+".")
+	}
+	if owner := p.component.Owner; owner != "" {
+		lines = append(lines, "Its files belong to "+owner+".")
 	}
 	return lines
 }

@@ -23,14 +23,23 @@ const maxRows = 300
 func Summarise(w io.Writer, report finding.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### assay: %s\n\n", markdown.Escape(report.Target))
-	fmt.Fprintf(&b, "Packages tested: %d, vulnerabilities: %d, suppressed: %d, not tested: %d.\n", len(report.Inventory.Components), len(report.Findings), len(report.Suppressed), len(report.Inventory.Unresolved))
+	notTested := "not tested"
+	if report.RequirePinned {
+		notTested = "not tested, which count"
+	}
+	fmt.Fprintf(&b, "Packages tested: %d, vulnerabilities: %d, suppressed: %d, %s: %d.\n",
+		report.Tested(), len(report.Findings), len(report.Suppressed), notTested, len(report.Inventory.Unresolved))
 	for _, s := range report.SBOMs {
 		fmt.Fprintf(&b, "Packages as listed by: %s.\n", markdown.Escape(s.String()))
 	}
 	if report.Database.Sample {
 		fmt.Fprintf(&b, "**Only the built-in sample of %d advisories was asked.**\n", report.Database.Records)
 	} else {
-		fmt.Fprintf(&b, "Advisories: %d, the newest of %s.\n", report.Database.Records, report.Database.LastUpdate.Format("2006-01-02"))
+		fmt.Fprintf(&b, "Advisories: %d, the newest of %s", report.Database.Records, report.Database.LastUpdate.Format("2006-01-02"))
+		if current := report.Database.Current; !current.IsZero() {
+			b.WriteString(", known to be current on " + current.Format("2006-01-02"))
+		}
+		b.WriteString(".\n")
 	}
 	findings := slices.Clone(report.Findings)
 	slices.SortStableFunc(findings, finding.Urgency)
@@ -55,10 +64,23 @@ func Summarise(w io.Writer, report finding.Report) error {
 	}
 	list(&b, "\nSuppressed:\n\n", rows)
 	rows = nil
+	for _, x := range report.Expired {
+		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(x.Source)), markdown.Escape(x.String()), markdown.Escape(x.Consequence())))
+	}
+	list(&b, "\nExpired ignores, which count:\n\n", rows)
+	rows = nil
 	for _, u := range report.Inventory.Unresolved {
 		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(u.Location)), markdown.Code(u.Text), markdown.Escape(u.Reason)))
 	}
-	list(&b, "\nNot tested:\n\n", rows)
+	list(&b, "\n"+strings.ToUpper(notTested[:1])+notTested[1:]+":\n\n", rows)
+	rows = nil
+	for _, n := range report.Inventory.Notes {
+		rows = append(rows, fmt.Sprintf("- %s: %s\n", markdown.Code(position(n.Location)), markdown.Escape(n.Text)))
+	}
+	for _, text := range report.Notes {
+		rows = append(rows, "- "+markdown.Escape(text)+"\n")
+	}
+	list(&b, "\nNotes:\n\n", rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -95,6 +117,9 @@ func row(report finding.Report, f finding.Finding) string {
 	}
 	if report.Image.InBase(c) {
 		place += " (base image)"
+	}
+	if c.Owner != "" {
+		place += " of " + markdown.Code(c.Owner)
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", severity, link(f.ID), markdown.Escape(c.Name), markdown.Escape(c.Version), markdown.Escape(f.Fixed), place)
 }

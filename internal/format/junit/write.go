@@ -55,8 +55,9 @@ type xmlOutcome struct {
 
 // Write writes a scan as a JUnit report: a suite for each file that packages
 // stand in, a test case for each package, which fails where it has findings.
-// What could not be tested is skipped, and suppressed findings are output of a
-// test case. The same report gives
+// An ignore whose time is over is a test case that fails. What could not be
+// tested is skipped, and fails where the report requires pins; suppressed
+// findings are output of a test case. The same report gives
 // the same bytes; the error is w's.
 func Write(w io.Writer, report finding.Report) error {
 	suites := xmlSuites{Name: "assay " + explain.Clean(report.Target), Time: seconds(report.Finished.Sub(report.Started))}
@@ -96,8 +97,17 @@ func Write(w io.Writer, report finding.Report) error {
 		}
 		add(l, testcase(report, c))
 	}
+	for _, x := range report.Expired {
+		add(x.Source, xmlCase{Name: explain.Clean("ignore of " + strings.TrimSuffix(x.ID+" "+x.Scope, " ")),
+			Failure: &xmlOutcome{Message: explain.Clean("the ignore of " + x.String()), Type: "expired-ignore", Text: explain.Clean(x.Consequence())}})
+	}
 	for _, u := range report.Inventory.Unresolved {
-		add(u.Location, xmlCase{Name: cmp.Or(strings.TrimSpace(explain.Clean(u.Text)), "unnamed"), Skipped: &xmlOutcome{Message: "not tested: " + explain.Clean(u.Reason)}})
+		c := xmlCase{Name: cmp.Or(strings.TrimSpace(explain.Clean(u.Text)), "unnamed")}
+		outcome := &xmlOutcome{Message: "not tested: " + explain.Clean(u.Reason)}
+		if c.Skipped = outcome; report.RequirePinned {
+			c.Skipped, c.Failure, outcome.Type = nil, outcome, "not-pinned"
+		}
+		add(u.Location, c)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return fmt.Errorf("writing the JUnit report of %s: %w", report.Target, err)

@@ -26,21 +26,28 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/indent"
 )
 
-// unresolvedRule is the rule of what could not be tested.
-const unresolvedRule = "assay-not-tested"
+// The rules that are not about one vulnerability: what could not be tested, the
+// same where pins are required, and ignores whose time is over.
+const (
+	unresolvedRule = "assay-not-tested"
+	unpinnedRule   = "assay-not-pinned"
+	expiredRule    = "assay-expired-ignore"
+)
 
 // Encode writes a report as one run, indented, with a newline at its end.
 // Critical and high findings are errors, medium ones warnings, all others
-// notes; so is what could not be tested, under the rule "assay-not-tested",
-// which is an error where the report requires pins.
-// Suppressed findings are notes with a suppression. toolVersion is Assay's own,
+// notes; so is what could not be tested, under the rule "assay-not-tested". Where
+// the report requires pins, that is an error under "assay-not-pinned", and an
+// ignore whose time is over always is one, under "assay-expired-ignore".
+// Suppressed findings are notes with a suppression; the report's notes are
+// notifications of the run. toolVersion is Assay's own,
 // without a "v". An error is the writer's.
 func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	driver := sarif.NewToolComponent().WithName("assay").WithInformationURI("https://assay.sh").WithVersion(toolVersion)
 	run := sarif.NewRun().WithTool(sarif.NewTool().WithDriver(driver))
-	run.WithResults([]*sarif.Result{}).WithInvocations([]*sarif.Invocation{invocation(report)})
-	run.WithOriginalUriBaseIds(map[string]sarif.ArtifactLocation{"ROOTPATH": *base(report)})
 	e := encoder{report: &report, place: map[string]int{}, seen: map[string]int{}}
+	run.WithResults([]*sarif.Result{}).WithInvocations([]*sarif.Invocation{e.invocation(report)})
+	run.WithOriginalUriBaseIds(map[string]sarif.ArtifactLocation{"ROOTPATH": *base(report)})
 	for _, r := range e.rules() {
 		driver.AddRule(r)
 	}
@@ -49,6 +56,9 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	}
 	for _, s := range report.Suppressed {
 		run.AddResult(e.suppressed(s))
+	}
+	for _, x := range report.Expired {
+		run.AddResult(e.expired(x))
 	}
 	for _, u := range report.Inventory.Unresolved {
 		run.AddResult(e.unresolved(u))
@@ -63,6 +73,10 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	if len(report.SBOMs) > 0 {
 		properties.Add("sboms", report.SBOMs)
 	}
+	properties.Add("packagesTested", report.Tested())
+	if image := report.Image; image != nil && image.Base != "" {
+		properties.Add("baseImage", plain(image.Base))
+	}
 	run.WithProperties(properties)
 	out := sarif.NewReport()
 	out.AddRun(run)
@@ -72,14 +86,21 @@ func Encode(w io.Writer, report finding.Report, toolVersion string) error {
 	return nil
 }
 
-// invocation says when the scan ran, in SARIF's format of times (3.9).
-func invocation(report finding.Report) *sarif.Invocation {
+// invocation says when the scan ran, in SARIF's format of times (3.9), and what
+// else is to know of it.
+func (e *encoder) invocation(report finding.Report) *sarif.Invocation {
 	i := sarif.NewInvocation().WithExecutionSuccessful(true)
 	if !report.Started.IsZero() {
 		i.WithStartTimeUtc(report.Started.UTC().Format(time.RFC3339))
 	}
 	if !report.Finished.IsZero() {
 		i.WithEndTimeUtc(report.Finished.UTC().Format(time.RFC3339))
+	}
+	for _, n := range report.Inventory.Notes {
+		i.AddToolExecutionNotification(sarif.NewNotification().WithLevel("note").WithMessage(sarif.NewTextMessage(plain(n.Text))).AddLocation(e.located(n.Location)))
+	}
+	for _, text := range report.Notes {
+		i.AddToolExecutionNotification(sarif.NewNotification().WithLevel("warning").WithMessage(sarif.NewTextMessage(plain(text))))
 	}
 	return i
 }
@@ -122,12 +143,19 @@ func (e *encoder) rules() []*sarif.ReportingDescriptor {
 		e.place[id] = len(rules)
 		rules = append(rules, e.rule(having[id]))
 	}
-	if len(e.report.Inventory.Unresolved) > 0 {
-		e.place[unresolvedRule] = len(rules)
-		rules = append(rules, sarif.NewReportingDescriptor().WithID(unresolvedRule).WithName("NotTested").
-			WithShortDescription(text("A package that could not be tested, because no single version of it is known")).
-			WithHelp(text("Pin the package to one version, or scan where it is installed.")).
-			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel("note")))
+	own := func(id, name, level, short, help string) {
+		e.place[id] = len(rules)
+		rules = append(rules, sarif.NewReportingDescriptor().WithID(id).WithName(name).WithShortDescription(text(short)).WithHelp(text(help)).
+			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level)))
+	}
+	if len(e.report.Expired) > 0 {
+		own(expiredRule, "ExpiredIgnore", "error", "An ignore whose time is over", "Decide again: heal the finding, give the ignore a new date, or remove it.")
+	}
+	switch {
+	case len(e.report.Unpinned()) > 0:
+		own(unpinnedRule, "NotPinned", "error", "Something that has no single version, so that it could not be tested", "Pin the package to one version, or scan where it is installed.")
+	case len(e.report.Inventory.Unresolved) > 0:
+		own(unresolvedRule, "NotTested", "note", "Something that could not be tested", "Pin the package to one version, or scan where it is installed.")
 	}
 	return rules
 }
@@ -226,7 +254,9 @@ func (e *encoder) remedy(f finding.Finding) string {
 	c := f.Component
 	where := ""
 	if e.report.Image.InBase(c) {
-		where = ", which came with the base image"
+		where = ", which came with the base image,"
+	} else if c.Owner != "" {
+		where = ", which " + c.Owner + " brought,"
 	}
 	u := e.report.Upgrade(c)
 	switch {
@@ -250,8 +280,14 @@ func (e *encoder) result(f finding.Finding) *sarif.Result {
 	if u := e.report.Upgrade(c); u != nil && u.All && u.To != f.Fixed {
 		message += "; " + u.To + " heals all that is known of the package"
 	}
-	if e.report.Image.InBase(c) {
+	if image := e.report.Image; image.InBase(c) {
 		message += "; it came with the base image"
+		if image.Base != "" {
+			message += " (" + image.Base + ")"
+		}
+	}
+	if c.Owner != "" {
+		message += "; its files belong to " + c.Owner
 	}
 	at := ""
 	if len(c.Locations) > 0 {
@@ -293,14 +329,22 @@ func nonEmpty(words ...string) []string {
 }
 
 func (e *encoder) unresolved(u component.Unresolved) *sarif.Result {
-	level := "note"
+	level, rule := "note", unresolvedRule
 	if e.report.RequirePinned {
-		level = "error"
+		level, rule = "error", unpinnedRule
 	}
-	return sarif.NewRuleResult(unresolvedRule).WithRuleIndex(e.place[unresolvedRule]).WithLevel(level).
+	return sarif.NewRuleResult(rule).WithRuleIndex(e.place[rule]).WithLevel(level).
 		WithMessage(sarif.NewTextMessage(plain(u.Text + " was not tested: " + u.Reason))).
 		WithLocations([]*sarif.Location{e.located(u.Location)}).
-		WithPartialFingerprints(e.fingerprint(unresolvedRule, u.Location.Path, u.Text))
+		WithPartialFingerprints(e.fingerprint(rule, u.Location.Path, u.Text))
+}
+
+// expired is an ignore that counts itself.
+func (e *encoder) expired(x finding.Expired) *sarif.Result {
+	return sarif.NewRuleResult(expiredRule).WithRuleIndex(e.place[expiredRule]).WithLevel("error").
+		WithMessage(sarif.NewTextMessage(plain("The ignore of " + x.String() + "; " + x.Consequence()))).
+		WithLocations([]*sarif.Location{e.located(x.Source)}).
+		WithPartialFingerprints(e.fingerprint(expiredRule, x.Source.Path, x.ID, x.Scope))
 }
 
 // located is a location; SARIF counts lines from 1, and a file without lines
