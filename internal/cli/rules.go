@@ -111,13 +111,9 @@ func (h *Host) remarks(report finding.Report) {
 		h.warn("%s", note)
 	}
 	for _, e := range report.Expired {
-		what := e.ID
-		if e.Scope != "" {
-			what += " " + e.Scope
-		}
-		h.say("expired ignore: %s:%d: %s ended on %s: decide again, and remove it or give it a new date", e.Source.Path, e.Source.Line, what, e.Ended.Format("2006-01-02"))
+		h.say("expired ignore: %s: %s: %s", place(e.Source), e, e.Consequence())
 	}
 	if n := len(report.Unpinned()); n > 0 {
-		h.say("%d requirements are not pinned to one version, and --require-pinned wants all of them to be", n)
+		h.say("%s to one version, and --require-pinned wants all of them to be", explain.Count(n, "requirement is not pinned", "requirements are not pinned"))
 	}
 }

@@ -173,12 +173,14 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	}
 	if flags.format == "github" {
 		host.stepSummary(v)
-		host.say("assay: %s: %s; %s", name, packages(report.Inventory.Components), v.summary())
+		host.say("assay: %s: %s; %s", name, packages(report), v.summary())
 	}
 	if flags.format != "table" && report.Database.Sample {
 		host.warn("matched against the built-in sample of %d advisories, which knows a handful of packages", report.Database.Records)
 	}
-	host.remarks(report)
+	if flags.format != "table" { // which has all of it
+		host.remarks(report)
+	}
 	host.warnOld(db, report)
 	switch {
 	case v.counted == 0 || flags.exitCode == 0:

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 
@@ -19,19 +18,11 @@ const maxListed = 40
 // reportTable prints a report for people: what is wrong, the most urgent
 // first, then what could not be tested, and last what to do.
 func (h *Host) reportTable(w io.Writer, v view) error {
-	fmt.Fprintf(w, "%s: %s\n", clean(v.Target), packages(v.Inventory.Components))
+	fmt.Fprintf(w, "%s: %s\n", clean(v.Target), packages(v.Report))
 	for _, s := range v.SBOMs {
 		fmt.Fprintf(w, "packages as listed by: %s\n", clean(s.String()))
 	}
-	if v.Database.Sample {
-		fmt.Fprintf(w, "advisories: the built-in SAMPLE of %d, which knows a handful of packages; import real ones with `assay db import`\n", v.Database.Records)
-	} else {
-		current := ""
-		if !v.Database.Current.IsZero() {
-			current = ", known to be current on " + v.Database.Current.Format("2006-01-02")
-		}
-		fmt.Fprintf(w, "advisories: %d, newest of %s%s\n", v.Database.Records, v.Database.LastUpdate.Format("2006-01-02"), current)
-	}
+	fmt.Fprintf(w, "advisories: %s\n", clean(asked(v.Database)))
 	if err := h.findings(w, v.Report); err != nil {
 		return err
 	}
@@ -43,35 +34,22 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 		untested = append(untested, fmt.Sprintf("%s: %s: %s", place(u.Location), u.Text, u.Reason))
 	}
 	for _, e := range v.Expired {
-		expired = append(expired, fmt.Sprintf("%s: %s ended on %s", place(e.Source), strings.TrimSuffix(e.ID+" "+e.Scope, " "), e.Ended.Format("2006-01-02")))
+		expired = append(expired, place(e.Source)+": "+e.String()+": "+e.Consequence())
 	}
 	for _, n := range v.Inventory.Notes {
 		notes = append(notes, place(n.Location)+": "+n.Text)
 	}
+	head := "not tested"
+	if v.RequirePinned {
+		head = "not tested, which count (--require-pinned)"
+	}
 	listed(w, "suppressed", suppressed)
 	listed(w, "expired ignores, which count", expired)
-	listed(w, "not tested", untested)
-	listed(w, "notes", notes)
+	listed(w, head, untested)
+	listed(w, "notes", append(notes, v.Notes...))
 	heal(w, v.Report)
 	_, err := fmt.Fprintf(w, "\n%s\n", v.summary())
 	return err
-}
-
-// packages says how many packages were tested, and how they are known.
-func packages(components []component.Component) string {
-	known := map[component.Dependency]int{}
-	for _, c := range components {
-		known[c.Dependency]++
-	}
-	word := "packages"
-	if len(components) == 1 {
-		word = "package"
-	}
-	text := fmt.Sprintf("%d %s tested (%d declared, %d installed", len(components), word, known[component.Declared], known[component.Installed])
-	if n := known[component.Packaged]; n > 0 {
-		text += fmt.Sprintf(", %d as files", n)
-	}
-	return text + ")"
 }
 
 // findings prints the tables: one, or for an image whose base is known one of
@@ -267,55 +245,6 @@ func shorten(text string, most int) string {
 	return text
 }
 
-// where is a component's place for people, with the line where there is one.
-// An installed Python package is where it was installed to.
-func where(c component.Component) string {
-	var places []string
-	for _, l := range c.Locations {
-		switch base := path.Base(l.Path); {
-		case c.Dependency == component.Declared:
-			places = append(places, place(l))
-		case base == "METADATA" || base == "PKG-INFO":
-			places = append(places, path.Dir(path.Dir(l.Path)))
-		default:
-			places = append(places, l.Path)
-		}
-	}
-	if len(places) > 2 {
-		places = append(places[:2], fmt.Sprintf("and %d more", len(places)-2))
-	}
-	text := strings.Join(places, ", ")
-	if len(c.Groups) > 0 {
-		text += " (" + strings.Join(c.Groups, ", ") + ")"
-	}
-	return text
-}
-
-func place(l component.Location) string {
-	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", l.Path, l.Line)
-	}
-	return l.Path
-}
-
-func suppression(s finding.Suppressed) string {
-	c := s.Finding.Component
-	words := []string{s.Status}
-	for _, word := range []string{s.Justification, s.Statement} {
-		if word != "" {
-			words = append(words, word)
-		}
-	}
-	source := place(s.Source)
-	if s.By != "" {
-		source += ", " + s.By
-	}
-	if !s.Until.IsZero() {
-		source += ", until " + s.Until.UTC().Format("2006-01-02")
-	}
-	return fmt.Sprintf("%s %s in %s %s: %s (%s)", s.Finding.Severity.Level, s.Finding.ID, c.Name, c.Version, strings.Join(words, ", "), source)
-}
-
 // listed prints a short list under a head that counts all of it. A line never
 // begins with text from outside, which a CI system may take for a command.
 func listed(w io.Writer, head string, lines []string) {
@@ -344,57 +273,4 @@ func heal(w io.Writer, report finding.Report) {
 			fmt.Fprintf(w, "  %s\n", clean(line))
 		}
 	}
-}
-
-// summary is the last line: how many, how bad, what was left out, and why the
-// command ends as it does.
-func (v view) summary() string {
-	var notes []string
-	exploited := 0
-	for _, f := range v.Findings {
-		if f.Threat.Exploited != nil {
-			exploited++
-		}
-	}
-	for _, n := range []struct {
-		count int
-		text  string
-	}{{exploited, "known to be exploited"}, {v.hidden, "left out by --severity or --ignore-unfixed"}, {len(v.Suppressed), "suppressed"}, {len(v.Expired), "expired ignores"}, {len(v.Inventory.Unresolved), "not tested"}, {len(v.Unpinned()), "of these count (--require-pinned)"}} {
-		if n.count > 0 {
-			notes = append(notes, fmt.Sprintf("%d %s", n.count, n.text))
-		}
-	}
-	if v.counted == 0 && len(v.Findings) > 0 {
-		notes = append(notes, "none counts (--fail-on "+v.threshold.String()+")")
-	}
-	text := counts(v.Findings)
-	if len(v.Findings) == 0 && v.hidden > 0 {
-		text = "no vulnerability of those that were asked for"
-	}
-	return strings.Join(append([]string{text}, notes...), "; ")
-}
-
-// counts says how many findings there are of each severity.
-func counts(findings []finding.Finding) string {
-	if len(findings) == 0 {
-		return "no known vulnerability in what was tested"
-	}
-	var counts [5]int
-	for _, f := range findings {
-		counts[f.Severity.Level]++
-	}
-	var parts []string
-	for level := finding.Critical; ; level-- {
-		if counts[level] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[level], strings.ToLower(level.String())))
-		}
-		if level == finding.Unknown {
-			break
-		}
-	}
-	word := "vulnerabilities"
-	if len(findings) == 1 {
-		word = "vulnerability"
-	}
-	return fmt.Sprintf("%d %s: %s", len(findings), word, strings.Join(parts, ", "))
 }

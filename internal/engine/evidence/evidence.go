@@ -48,6 +48,9 @@ const (
 	parameterSBOM   = "from-sbom="
 )
 
+// annotationPinned says, beside what could not be tested, that it counted.
+const annotationPinned = "requirePinned"
+
 // Vulnerabilities writes a report as both vulnerability predicates: in-toto's
 // v0.2 with one result for each finding, and cosign's with the report in
 // Trivy's format inside, which existing policies read. toolVersion is Assay's
@@ -62,7 +65,11 @@ func Vulnerabilities(report finding.Report, toolVersion string) (vulns, cosign D
 	for _, u := range report.Inventory.Unresolved {
 		unresolved = append(unresolved, predicate.UnresolvedPackage{Name: u.Name, Text: u.Text, Reason: u.Reason, Path: u.Location.Path, Line: u.Location.Line})
 	}
-	body.Metadata.Annotations = []map[string]any{predicate.ScanAnnotation(report.Tested(), unresolved), predicate.DatabaseAnnotation(report.Database.Current, feeds(report.Database))}
+	scan := predicate.ScanAnnotation(report.Tested(), unresolved)
+	if report.RequirePinned {
+		scan[annotationPinned] = true
+	}
+	body.Metadata.Annotations = []map[string]any{scan, predicate.DatabaseAnnotation(report.Database.Current, feeds(report.Database))}
 	if suppressed := suppressed(report); len(suppressed) > 0 {
 		body.Metadata.Annotations = append(body.Metadata.Annotations, predicate.SuppressionAnnotation(suppressed))
 	}

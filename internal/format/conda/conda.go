@@ -44,7 +44,7 @@ import (
 const Ecosystem = "conda"
 
 // Untested is why components of Ecosystem have no findings, in words.
-const Untested = "they were not tested: OSV has no advisories of conda packages that are no Python projects"
+const Untested = "OSV has no advisories of conda packages that are no Python projects"
 
 // record is one conda package at one version, as far as a file tells.
 type record struct {

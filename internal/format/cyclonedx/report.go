@@ -16,13 +16,17 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 )
 
-// The properties of a report that are ours. Database and SBOMs hold the JSON of
-// the domain's own types.
+// The properties of a report that are ours. Those about all of it hold the JSON
+// of the domain's own types.
 const (
 	propertyDatabase  = "assay:database"
 	propertySBOMs     = "assay:sboms"
 	propertyExploited = "assay:exploited"
 	propertyEPSS      = "assay:epss"
+	propertyExpired   = "assay:expired"
+	propertyPinned    = "assay:require-pinned"
+	propertyUntested  = "assay:untested"
+	propertyNotes     = "assay:notes"
 )
 
 // EncodeReport writes a scan as a bill of materials with vulnerabilities. Its
@@ -48,15 +52,20 @@ func (b *builder) vulnerabilities(bom *cdx.BOM, report finding.Report) error {
 	if bom.Metadata.Properties != nil {
 		properties = *bom.Metadata.Properties
 	}
-	for name, value := range map[string]any{propertyDatabase: report.Database, propertySBOMs: report.SBOMs} {
-		if name == propertySBOMs && report.SBOMs == nil {
+	for _, p := range []struct {
+		name  string
+		there bool
+		value any
+	}{{propertyDatabase, true, report.Database}, {propertySBOMs, report.SBOMs != nil, report.SBOMs}, {propertyExpired, report.Expired != nil, report.Expired},
+		{propertyPinned, report.RequirePinned, true}, {propertyUntested, len(report.Untested) > 0, report.Untested}, {propertyNotes, report.Notes != nil, report.Notes}} {
+		if !p.there {
 			continue
 		}
-		text, err := sbom.Compact(value)
+		text, err := sbom.Compact(p.value)
 		if err != nil {
 			return err
 		}
-		properties = append(properties, cdx.Property{Name: name, Value: text})
+		properties = append(properties, cdx.Property{Name: p.name, Value: text})
 	}
 	slices.SortStableFunc(properties, func(x, y cdx.Property) int { return cmp.Compare(x.Name, y.Name) })
 	bom.Metadata.Properties = &properties
@@ -76,7 +85,11 @@ func (b *builder) vulnerabilities(bom *cdx.BOM, report finding.Report) error {
 			v.BOMRef, v.Analysis = b.references.unique("vulnerability:"+f.ID), analysis
 			list = append(list, v)
 		}
-		affect(&list[i], f, ref, status)
+		to := f.Fixed
+		if u := report.Upgrade(f.Component); u != nil && u.All && analysis == nil {
+			to = u.To
+		}
+		affect(&list[i], f, to, ref, status)
 		return nil
 	}
 	for _, f := range report.Findings {
@@ -118,9 +131,9 @@ func (b *builder) refOf(c component.Component, components []component.Component)
 	return b.components[i], nil
 }
 
-// affect adds a component to an entry, and how it is healed to the
-// recommendation.
-func affect(v *cdx.Vulnerability, f finding.Finding, ref string, status cdx.VulnerabilityStatus) {
+// affect adds a component to an entry, and the version to upgrade to ("" for
+// none) to the recommendation.
+func affect(v *cdx.Vulnerability, f finding.Finding, to, ref string, status cdx.VulnerabilityStatus) {
 	if v.Affects == nil {
 		v.Affects = &[]cdx.Affects{}
 	}
@@ -128,10 +141,13 @@ func affect(v *cdx.Vulnerability, f finding.Finding, ref string, status cdx.Vuln
 	if !slices.ContainsFunc(*v.Affects, func(a cdx.Affects) bool { return a.Ref == ref }) {
 		*v.Affects = append(*v.Affects, entry)
 	}
-	if f.Fixed == "" {
+	if to == "" {
 		return
 	}
-	upgrade := "upgrade " + f.Component.Name + " to " + f.Fixed
+	upgrade := "upgrade " + f.Component.Name + " to " + to
+	if f.Fixed != "" && to != f.Fixed {
+		upgrade += " (this one is fixed in " + f.Fixed + ")"
+	}
 	if v.Recommendation == "" {
 		v.Recommendation = upgrade
 	} else if !slices.Contains(strings.Split(v.Recommendation, "; "), upgrade) {

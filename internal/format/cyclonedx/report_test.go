@@ -168,3 +168,24 @@ func TestReportRefuses(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What counts besides findings, and the one upgrade, stand in the document.
+func TestReportSaysWhatCounts(t *testing.T) {
+	report := scanned()
+	flaw := report.Findings[0]
+	report.Upgrades = []finding.Upgrade{{Component: flaw.Component, To: "99.1", All: true}}
+	report.Expired = []finding.Expired{{ID: "CVE-2019-7", Reason: "until the move"}}
+	report.RequirePinned, report.Untested, report.Notes = true, []string{"conda"}, []string{"a.json fits nothing"}
+	content := string(encodeReport(t, report, cyclonedx.V16))
+	for _, want := range []string{`"name": "assay:expired"`, `CVE-2019-7`, `"name": "assay:require-pinned"`, `"name": "assay:untested"`, `conda`, `a.json fits nothing`, `upgrade ` + flaw.Component.Name + ` to 99.1 (this one is fixed in ` + flaw.Fixed + `)`} {
+		if !strings.Contains(content, want) {
+			t.Errorf("no %s in\n%s", want, content)
+		}
+	}
+	content = string(encodeReport(t, scanned(), cyclonedx.V16))
+	for _, name := range []string{"assay:expired", "assay:require-pinned", "assay:untested", "assay:notes"} {
+		if strings.Contains(content, name) {
+			t.Errorf("%s is there, and nothing is to be said", name)
+		}
+	}
+}

@@ -3,7 +3,8 @@
 //
 // Entry points are [Parse], which gives the component that a URL names, and
 // [Agree], which says whether a URL and what else a document states are about
-// one package. Types read are pypi, deb, apk, rpm and conda; any other type,
+// one package. Types read are pypi, deb, apk, rpm and conda, whose packages are
+// components of PyPI where they hold a Python project; any other type,
 // and a URL without a usable version, is an [Error] that says why nothing can be
 // matched. Nothing is guessed: a distribution's package needs its release.
 package purl
@@ -18,6 +19,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/conda"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
 	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
@@ -36,9 +38,6 @@ func (e *Error) Error() string { return e.Reason }
 func refuse(name, format string, arguments ...any) (component.Component, error) {
 	return component.Component{}, &Error{Name: name, Reason: fmt.Sprintf(format, arguments...)}
 }
-
-// Conda is the ecosystem of conda packages, which OSV has no name for.
-const Conda = "conda"
 
 // Parse reads a package URL. Filled are Ecosystem, Name, Version, Architecture,
 // SourceName, SourceVersion and PURL (in its canonical spelling). os is the
@@ -64,7 +63,7 @@ func Parse(text string, os *component.OperatingSystem) (component.Component, err
 	case packageurl.TypeDebian, packageurl.TypeApk, packageurl.TypeRPM:
 		return distribution(u, os)
 	case packageurl.TypeConda:
-		return component.Component{Ecosystem: Conda, Name: u.Name, Version: u.Version, PURL: u.ToString()}, nil
+		return condaPackage(u), nil
 	}
 	return refuse(u.Name, "packages of type %s are not matched by this version", u.Type)
 }
@@ -94,6 +93,19 @@ func python(u packageurl.PackageURL) (component.Component, error) {
 	}
 	name := pydist.Normalise(u.Name)
 	return component.Component{Ecosystem: pydist.Ecosystem, Name: name, Version: version, PURL: pydist.PURL(name, version)}, nil
+}
+
+// condaPackage is a component of PyPI where the package holds a Python project,
+// and else one of conda.Ecosystem, which nobody has advisories of.
+func condaPackage(u packageurl.PackageURL) component.Component {
+	c := component.Component{Ecosystem: conda.Ecosystem, Name: u.Name, Version: u.Version, PURL: u.ToString()}
+	if name, python := conda.Project(u.Name, u.Qualifiers.Map()["build"]); python {
+		c.Ecosystem, c.Name = pydist.Ecosystem, name
+		if v, err := pep440.Parse(u.Version); err == nil {
+			c.Version = v.String()
+		}
+	}
+	return c
 }
 
 func distribution(u packageurl.PackageURL, os *component.OperatingSystem) (component.Component, error) {
@@ -187,14 +199,14 @@ func Agree(c component.Component) error {
 	case packageurl.TypePyPi:
 		right = base == pydist.Ecosystem
 	case packageurl.TypeConda:
-		right = slices.Contains([]string{Conda, pydist.Ecosystem}, base)
+		right = slices.Contains([]string{conda.Ecosystem, pydist.Ecosystem}, base)
 	case packageurl.TypeDebian:
-		right = base != pydist.Ecosystem && base != Conda
+		right = base != pydist.Ecosystem && base != conda.Ecosystem
 		if ns := strings.ToLower(u.Namespace); ns == "debian" || ns == "ubuntu" {
 			right = strings.EqualFold(base, ns)
 		}
 	case packageurl.TypeApk, packageurl.TypeRPM:
-		right = base != pydist.Ecosystem && base != Conda
+		right = base != pydist.Ecosystem && base != conda.Ecosystem
 	}
 	if !right {
 		return &Error{Name: c.Name, Reason: fmt.Sprintf("it is said to be of %s, and its package URL is of type %s", c.Ecosystem, u.Type)}

@@ -28,7 +28,9 @@ func TestParse(t *testing.T) {
 		{"pkg:deb/acme/curl@8.5?distro=acme-7", nil, "acme curl 8.5 curl@8.5 pkg:deb/acme/curl@8.5?distro=acme-7"},
 		{"pkg:rpm/redhat/bash@5.1.8-6.el9?epoch=2&distro=acme-9.2&upstream=bash-src-5.1.8-6.el9.src.rpm", nil, "acme bash 2:5.1.8-6.el9 bash-src@2:5.1.8-6.el9 pkg:rpm/redhat/bash@5.1.8-6.el9?distro=acme-9.2&epoch=2&upstream=bash-src-5.1.8-6.el9.src.rpm"},
 		{"pkg:rpm/acme/bash@5?distro=acme-9&upstream=odd", nil, "acme bash 5  pkg:rpm/acme/bash@5?distro=acme-9&upstream=odd"},
-		{"pkg:conda/numpy@1.26.0?build=py311&channel=main", nil, "conda numpy 1.26.0  pkg:conda/numpy@1.26.0?build=py311&channel=main"},
+		{"pkg:conda/numpy@1.26.0?build=py311&channel=main", nil, "PyPI numpy 1.26.0  pkg:conda/numpy@1.26.0?build=py311&channel=main"},
+		{"pkg:conda/pytorch@1.13.0", nil, "PyPI torch 1.13.0  pkg:conda/pytorch@1.13.0"},
+		{"pkg:conda/openssl@1.1.1k?build=h7f98852_0", nil, "conda openssl 1.1.1k  pkg:conda/openssl@1.1.1k?build=h7f98852_0"},
 	} {
 		c, err := purl.Parse(test.text, test.os)
 		if err != nil {

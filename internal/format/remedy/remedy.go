@@ -13,6 +13,7 @@ package remedy
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -98,6 +99,7 @@ type tool string
 const (
 	edit    tool = "edit"    // a pin that stands in a file
 	replace tool = "replace" // a file to install from
+	owned   tool = "owned"   // a Python package that a distribution's package brought
 	relock  tool = "relock"  // a lockfile whose tool is not known
 	base    tool = "base"
 	uv      tool = "uv"
@@ -119,13 +121,16 @@ var lockers = map[string]tool{"uv.lock": uv, "poetry.lock": poetry, "Pipfile.loc
 // locking are the tools that work in the directory of their lockfile.
 var locking = []tool{uv, poetry, pipenv, pdm, relock}
 
-func toolOf(file string) tool {
+func toolOf(file string, c component.Component) tool {
 	name := path.Base(file)
 	if t, found := lockers[name]; found {
 		return t
 	}
 	if strings.HasPrefix(name, "pylock.") && strings.HasSuffix(name, ".toml") {
 		return relock
+	}
+	if ext := path.Ext(name); isConda(c) && (ext == ".txt" || ext == ".lock") {
+		return relock // a list of the URLs of packages, which nobody edits
 	}
 	return edit
 }
@@ -171,8 +176,9 @@ func (p *plan) add(u finding.Upgrade) {
 		t.upgrades = append(t.upgrades, u)
 		return
 	}
+	c = inOwnName(c)
 	for _, l := range c.Locations {
-		w := where{tool: toolOf(l.Path)}
+		w := where{tool: toolOf(l.Path, c)}
 		if w.tool != edit {
 			w.place = path.Dir(l.Path)
 		}
@@ -196,10 +202,24 @@ func position(l component.Location) string {
 	return l.Path
 }
 
+func isConda(c component.Component) bool { return strings.HasPrefix(c.PURL, "pkg:conda/") }
+
+// inOwnName gives a conda package the name that conda knows it by, where it is
+// one: the component has that of the Python project in it.
+func inOwnName(c component.Component) component.Component {
+	if rest, found := strings.CutPrefix(c.PURL, "pkg:conda/"); found {
+		name, _, _ := strings.Cut(rest, "@")
+		if plain, err := url.PathUnescape(name); err == nil && plain != "" {
+			c.Name = plain
+		}
+	}
+	return c
+}
+
 // pin is the edit of a pinned requirement.
 func pin(l component.Location, c component.Component, u finding.Upgrade) string {
 	equals := "=="
-	if strings.HasPrefix(c.PURL, "pkg:conda/") {
+	if isConda(c) {
 		equals = "="
 	}
 	text := fmt.Sprintf("%s: %s%s%s -> %s%s%s", position(l), c.Name, equals, c.Version, c.Name, equals, u.To)
@@ -221,6 +241,8 @@ func installed(c component.Component, image *finding.Image) where {
 	switch {
 	case c.Dependency == component.Packaged:
 		return where{tool: replace}
+	case c.Owner != "":
+		w.tool = owned
 	case kind == "deb":
 		w.tool = apt
 	case kind == "apk":
@@ -255,12 +277,15 @@ func (t *task) step() Step {
 	}
 	var words []string
 	for _, u := range t.upgrades {
-		c := u.Component
+		c := inOwnName(u.Component)
 		if !u.All {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s %s heals the most; no one version heals all", c.Name, u.To))
 		}
 		switch {
 		case t.tool == edit || t.tool == relock || t.tool == base:
+		case t.tool == owned:
+			// pip would overwrite what the distribution's package manager keeps.
+			s.Edits = append(s.Edits, fmt.Sprintf("%s %s belongs to %s: upgrade that with its package manager if it has the fix, or install %s %s into an environment of its own", c.Name, c.Version, c.Owner, c.Name, u.To))
 		case t.tool == replace:
 			s.Edits = append(s.Edits, fmt.Sprintf("%s: replace it by %s %s", first(c), c.Name, u.To))
 		case !safeName.MatchString(c.Name) || !safeVersion.MatchString(u.To):

@@ -18,6 +18,19 @@ func upgrade(kind, name, from, to string, dependency component.Dependency, place
 		PURL: "pkg:" + kind + "/" + name + "@" + from, Dependency: dependency, Locations: places}}
 }
 
+// torch is conda's package of the project.
+func torch(dependency component.Dependency, places ...component.Location) finding.Upgrade {
+	u := upgrade("conda", "pytorch", "1.13.0", "2.2.0", dependency, places...)
+	u.Component.Ecosystem, u.Component.Name = "PyPI", "torch"
+	return u
+}
+
+func ownedBy(purl string) finding.Upgrade {
+	u := upgrade("pypi", "pandas", "1.5.3", "2.2.0", component.Installed, at("usr/lib/python3/dist-packages/pandas-1.5.3.egg-info/PKG-INFO", 0))
+	u.Component.Owner = purl
+	return u
+}
+
 func at(path string, line int) component.Location { return component.Location{Path: path, Line: line} }
 
 func TestSteps(t *testing.T) {
@@ -35,6 +48,16 @@ func TestSteps(t *testing.T) {
 			Notes: []string{"gradio 4.0 heals the most; no one version heals all"}}}},
 		"conda": {[]finding.Upgrade{upgrade("conda", "openssl", "1.1.1k", "1.1.1w", component.Declared, at("environment.yml", 5))},
 			[]remedy.Step{{Edits: []string{"environment.yml:5: openssl=1.1.1k -> openssl=1.1.1w"}}}},
+		"conda, by its own name": {[]finding.Upgrade{
+			torch(component.Declared, at("environment.yml", 5), at("spec-file.txt", 3), at("conda-linux-64.lock", 4), at("nb.ipynb", 1)),
+			torch(component.Installed, at("opt/conda/conda-meta/pytorch-1.13.0-py310.json", 0)),
+		}, []remedy.Step{
+			{Edits: []string{"environment.yml:5: pytorch=1.13.0 -> pytorch=2.2.0", "nb.ipynb:1: pytorch=1.13.0 -> pytorch=2.2.0"}},
+			{Edits: []string{"spec-file.txt:3: pytorch 1.13.0 -> 2.2.0; lock it again with the tool that wrote it", "conda-linux-64.lock:4: pytorch 1.13.0 -> 2.2.0; lock it again with the tool that wrote it"}},
+			{Place: "opt/conda", Command: "conda install 'pytorch=2.2.0'"},
+		}},
+		"what a distribution brought": {[]finding.Upgrade{ownedBy("pkg:deb/debian/python3-pandas@1.5.3")},
+			[]remedy.Step{{Edits: []string{"pandas 1.5.3 belongs to pkg:deb/debian/python3-pandas@1.5.3: upgrade that with its package manager if it has the fix, or install pandas 2.2.0 into an environment of its own"}}}},
 		"lockfiles": {[]finding.Upgrade{
 			upgrade("pypi", "torch", "1.0", "2.2.0", component.Declared, at("uv.lock", 5), at("my app/poetry.lock", 8)),
 			upgrade("pypi", "pyarrow", "13.0.0", "14.0.1", component.Declared, at("uv.lock", 50), at("Pipfile.lock", 0), at("-x/pdm.lock", 0), at("pylock.dev.toml", 3)),

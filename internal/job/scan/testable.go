@@ -1,7 +1,9 @@
 package scan
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
@@ -36,10 +38,24 @@ func (s *Scanner) testable(report *finding.Report) component.Inventory {
 	for _, ecosystem := range order {
 		list := apart[ecosystem]
 		unresolved = append(unresolved, component.Unresolved{Text: explain.Count(len(list), "package", "packages") + " of " + ecosystem,
-			Reason: whyUntested(ecosystem, inventory.OperatingSystem), Location: list[0].Locations[0]})
+			Reason: whyUntested(ecosystem, inventory.OperatingSystem) + " (" + some(list) + ")", Location: list[0].Locations[0]})
 	}
 	report.Inventory.Unresolved, report.Untested = unresolved, slices.Sorted(slices.Values(order))
 	return tested
+}
+
+// some names the first few of the packages.
+func some(list []component.Component) string {
+	const most = 3
+	var names []string
+	for _, c := range list[:min(len(list), most)] {
+		names = append(names, c.Name)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(list) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 func whyUntested(ecosystem string, os *component.OperatingSystem) string {
@@ -47,11 +63,11 @@ func whyUntested(ecosystem string, os *component.OperatingSystem) string {
 	case ecosystem == conda.Ecosystem:
 		return conda.Untested
 	case advisory.Published(ecosystem):
-		return "they were not tested: the built-in sample of advisories knows nothing about them"
+		return "the built-in sample of advisories knows nothing about them"
 	case os != nil && os.ID == ecosystem && os.PrettyName != "":
-		return "they were not tested: OSV has no advisories of " + os.PrettyName
+		return "OSV has no advisories of " + os.PrettyName
 	case ecosystem == "unknown":
-		return "they were not tested: nothing in the image says of which distribution they are"
+		return "nothing in the image says of which distribution they are"
 	}
-	return "they were not tested: OSV has no advisories of " + ecosystem
+	return "OSV has no advisories of " + ecosystem
 }

@@ -33,12 +33,12 @@ func TestWhatCannotBeTestedIsSaid(t *testing.T) {
 		name, os, want string
 		fault          string
 	}{
-		{name: "another distribution", os: "ID=postmarketos\nVERSION_ID=24.06\nPRETTY_NAME=\"postmarketOS v24.06\"\n", want: "2 packages of postmarketos: they were not tested: OSV has no advisories of postmarketOS v24.06"},
-		{name: "a release that has none", os: "ID=alpine\nVERSION_ID=3.21.0_alpha20240807\nPRETTY_NAME=\"Alpine Linux edge\"\n", want: "2 packages of alpine: they were not tested: OSV has no advisories of Alpine Linux edge"},
-		{name: "without a pretty name", os: "ID=x\n", want: "2 packages of x: they were not tested: OSV has no advisories of x"},
-		{name: "no distribution at all", want: "2 packages of unknown: they were not tested: nothing in the image says of which distribution they are"},
+		{name: "another distribution", os: "ID=postmarketos\nVERSION_ID=24.06\nPRETTY_NAME=\"postmarketOS v24.06\"\n", want: "2 packages of postmarketos: OSV has no advisories of postmarketOS v24.06 (musl, zlib)"},
+		{name: "a release that has none", os: "ID=alpine\nVERSION_ID=3.21.0_alpha20240807\nPRETTY_NAME=\"Alpine Linux edge\"\n", want: "2 packages of alpine: OSV has no advisories of Alpine Linux edge (musl, zlib)"},
+		{name: "without a pretty name", os: "ID=x\n", want: "2 packages of x: OSV has no advisories of x (musl, zlib)"},
+		{name: "no distribution at all", want: "2 packages of unknown: nothing in the image says of which distribution they are (musl, zlib)"},
 		{name: "one that OSV publishes", os: "ID=alpine\nVERSION_ID=3.20.1\n", fault: "Alpine:v3.20"},
-		{name: "apk's database in an image of Red Hat's", os: "ID=rhel\nVERSION_ID=9.4\n", want: "2 packages of unknown: they were not tested: nothing in the image says of which distribution they are"},
+		{name: "apk's database in an image of Red Hat's", os: "ID=rhel\nVERSION_ID=9.4\n", want: "2 packages of unknown: nothing in the image says of which distribution they are (musl, zlib)"},
 	} {
 		content := map[string]string{"lib/apk/db/installed": installed, torch: metadata}
 		if test.os != "" {
