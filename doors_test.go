@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 )
 
@@ -52,21 +54,24 @@ func TestPreCommitHook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"requirements.txt", "Requirements-Dev.txt", "a/b/dev-requirements.txt", "requirements/base.txt", "x/requirements/gpu.txt"} {
-		if !scan.Entry(name) || !files.MatchString(name) {
-			t.Errorf("%s: read is %v, the hook runs is %v", name, scan.Entry(name), files.MatchString(name))
+	// Whatever a scan of the directory reads runs the hook; so do the names that
+	// are near to those, as far as it reads them.
+	changes := append(scan.Examples(), ignorefile.DefaultName)
+	for _, name := range changes {
+		if name != ignorefile.DefaultName && !scan.Reads(name) || !files.MatchString(name) || !files.MatchString("a/b/"+name) {
+			t.Errorf("%s: read is %v, the hook runs is %v", name, scan.Reads(name), files.MatchString(name))
+		}
+		dir, base := path.Split(name)
+		stem, ext := strings.TrimSuffix(base, path.Ext(base)), path.Ext(base)
+		for _, near := range []string{"x-" + base, "x_" + base, "x." + base, stem + "-x" + ext, stem + "_x" + ext, stem + ".x" + ext, stem + ".yml", stem + ".yaml", stem + ".txt", stem + ".toml", stem + ".lock", strings.ToUpper(base), base + ".bak"} {
+			if scan.Reads(dir+near) && !files.MatchString(dir+near) {
+				t.Errorf("%s is read, and changing it does not run the hook", dir+near)
+			}
 		}
 	}
-	for _, name := range []string{"Pipfile", "Pipfile.lock", "poetry.lock", "a/uv.lock", "run.py.lock", "pdm.lock", "pylock.toml", "pylock.dev.toml", "pyproject.toml",
-		"setup.cfg", "setup.py", "environment.yml", "gpu-environment.yaml", "conda.yaml", "conda-lock.yml", "linux.conda-lock.yml", "conda-linux-64.lock", "x.conda.lock",
-		"spec-file.txt", "conda-spec.txt", "explicit.txt", "linux-explicit.txt", "nb/train.ipynb", "wheels/a-1.whl", "a.egg", "vendor/a-1.dist-info/METADATA", "a.egg-info/PKG-INFO"} {
-		if !files.MatchString(name) {
-			t.Errorf("%s is read, and changing it does not run the hook", name)
-		}
-	}
-	for _, name := range []string{"README.md", "main.py", "notes.txt", "yarn.lock", "requirements/README.md", "my.pyproject.toml.bak", "src/setup.pyc", "deploy.yaml"} {
-		if files.MatchString(name) || scan.Entry(name) {
-			t.Errorf("%s: read is %v, the hook runs is %v", name, scan.Entry(name), files.MatchString(name))
+	for _, name := range []string{"README.md", "main.py", "notes.txt", "yarn.lock", "requirements/README.md", "my.pyproject.toml.bak", "src/setup.pyc", "deploy.yaml", "explicit.txt", "testspec.txt", "direct_url.json", "package.json"} {
+		if files.MatchString(name) || scan.Reads(name) {
+			t.Errorf("%s: read is %v, the hook runs is %v", name, scan.Reads(name), files.MatchString(name))
 		}
 	}
 	entry := strings.Fields(hooks[0].Entry)
@@ -225,7 +230,14 @@ func TestActionHostileInputs(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("files are left behind: %v, %v", entries, err)
 	}
-	if names := slices.Sorted(maps.Keys(inputs)); len(names) != 11 {
+	// The word "update" is the only one that contacts anybody.
+	if log, _, _ := perform(t, echo, dir, map[string]string{"advisories": "update", "ecosystems": "PyPI,$(x)", "db": "d"}); !strings.HasPrefix(log, "<db><update><--db=d><--ecosystem=PyPI,$(x)>\n<scan>") {
+		t.Errorf("update runs\n%s", log)
+	}
+	if log, _, _ := perform(t, echo, dir, nil); strings.Contains(log, "<db>") {
+		t.Errorf("nothing was asked for, and this runs\n%s", log)
+	}
+	if names := slices.Sorted(maps.Keys(inputs)); len(names) != 12 {
 		t.Errorf("the inputs are %v: does this test know them all", names)
 	}
 }

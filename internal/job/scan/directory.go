@@ -29,6 +29,9 @@ import (
 type kind struct {
 	// looked is what a user is told that was looked for.
 	looked string
+	// such are paths of files of this kind, for whoever must know them: at least
+	// one of each shape that a name may have.
+	such []string
 	// takes says whether the file at a slash-separated path is of this kind.
 	takes func(name string) bool
 	// read puts what the file says into the walk. An error ends the scan.
@@ -37,16 +40,18 @@ type kind struct {
 
 // kinds are all kinds of file that are read, one a line.
 var kinds = []kind{
-	{"requirements*.txt", Entry, declared(requirement.Read)},
-	{"lockfiles (Pipfile.lock, poetry.lock, uv.lock, pdm.lock, pylock.toml, conda-lock.yml)", isLock, (*walk).lock},
-	{"project files (pyproject.toml, setup.cfg, setup.py, Pipfile)", isProject, (*walk).project},
-	{"installed Python packages (*.dist-info, *.egg-info)", pydist.IsMetadata, there(installed)},
-	{"conda environments (environment.yml, conda-meta)", isEnvironment, declared(conda.ReadEnvironment)},
-	{"", conda.IsMeta, there(condaMeta)},
-	{"notebooks", isNotebook, declared(notebook.Read)},
-	{"wheels and eggs", pydist.IsArchive, there(archive)},
-	{"", pydist.IsOrigin, there(origin)},
-	{"", pydist.IsLink, there(link)},
+	{"requirements*.txt", []string{"requirements.txt", "a/b/dev-requirements.txt", "Requirements-Dev.txt", "requirements/base.txt"}, Entry, declared(requirement.Read)},
+	{"lockfiles (Pipfile.lock, poetry.lock, uv.lock, pdm.lock, pylock.toml, conda-lock.yml)",
+		[]string{"Pipfile.lock", "poetry.lock", "a/uv.lock", "run.py.lock", "pdm.lock", "pdm.gpu.lock", "pylock.toml", "pylock.dev.toml", "conda-lock.yml", "linux.conda-lock.yaml",
+			"conda-linux-64.lock", "x.conda.lock", "spec-file.txt", "spec-list-gpu.txt", "conda-spec.txt", "conda_explicit.linux.txt"}, isLock, (*walk).lock},
+	{"project files (pyproject.toml, setup.cfg, setup.py, Pipfile)", []string{"pyproject.toml", "setup.cfg", "a/setup.py", "Pipfile"}, isProject, (*walk).project},
+	{"installed Python packages (*.dist-info, *.egg-info)", []string{"venv/a-1.dist-info/METADATA", "a.egg-info/PKG-INFO", "a-1.egg/EGG-INFO/PKG-INFO"}, pydist.IsMetadata, there(installed)},
+	{"conda environments (environment.yml, conda-meta)", []string{"environment.yml", "gpu-environment.yaml", "environment_dev.yml", "conda.yaml", "conda-env.gpu.yml"}, isEnvironment, declared(conda.ReadEnvironment)},
+	{"", []string{"env/conda-meta/zlib-1.2-0.json"}, conda.IsMeta, there(condaMeta)},
+	{"notebooks", []string{"nb/train.ipynb"}, isNotebook, declared(notebook.Read)},
+	{"wheels and eggs", []string{"wheels/a-1-py3-none-any.whl", "a-1-py3.egg"}, pydist.IsArchive, there(archive)},
+	{"", []string{"venv/a-1.dist-info/direct_url.json"}, pydist.IsOrigin, there(origin)},
+	{"", []string{"venv/a.egg-link"}, pydist.IsLink, there(link)},
 }
 
 // locks are the parsers of lockfiles.
@@ -75,6 +80,16 @@ func kindOf(name string) *kind {
 // Reads says whether the file at a slash-separated path is of a kind that a
 // directory is searched for.
 func Reads(name string) bool { return kindOf(name) != nil }
+
+// Examples are paths of all kinds of files that a directory is searched for, for
+// what must choose the same files by other means.
+func Examples() []string {
+	var list []string
+	for _, k := range kinds {
+		list = append(list, k.such...)
+	}
+	return list
+}
 
 // Entry says whether a file is read as a requirements file on its own: its
 // name holds "requirements" and ends in .txt, or it lies in a directory called
