@@ -114,6 +114,6 @@ func (h *Host) remarks(report finding.Report) {
 		h.say("expired ignore: %s: %s: %s", place(e.Source), e, e.Consequence())
 	}
 	if n := len(report.Unpinned()); n > 0 {
-		h.say("%s to one version, and --require-pinned wants all of them to be", explain.Count(n, "requirement is not pinned", "requirements are not pinned"))
+		h.say("%d not tested, and --require-pinned makes each count", n)
 	}
 }

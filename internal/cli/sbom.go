@@ -81,6 +81,9 @@ func runSBOM(ctx context.Context, host *Host, name, format string, flags sbomFla
 	if len(document.Inventory.Components)+len(document.Inventory.Unresolved) == 0 {
 		host.warn("%s: no package was found; the SBOM is empty", name)
 	}
+	if document.Image != nil && flags.baseImage != "" {
+		document.Image.Base = named(flags.baseImage)
+	}
 	if !epoch.IsZero() {
 		document.Created = epoch
 	}

@@ -239,8 +239,15 @@ func (h *Host) scan(ctx context.Context, scanner *scan.Scanner, name string, fla
 		return finding.Report{}, "", usage("--base-image goes with an image, and %s is none", name)
 	}
 	report, err = scanTarget(ctx, scanner, target)
+	if report.Image != nil && flags.baseImage != "" {
+		report.Image.Base = named(flags.baseImage)
+	}
 	return report, h.root(target), err
 }
+
+// named says how the base image of --base-image is known to be one: an image
+// that does not begin with its layers is an error.
+func named(base string) string { return base + ", with whose layers it begins" }
 
 // baseLayers are the layers of the image that another was built on; none where
 // no such image is named.

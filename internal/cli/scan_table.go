@@ -31,7 +31,7 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 		suppressed = append(suppressed, suppression(s))
 	}
 	for _, u := range v.Inventory.Unresolved {
-		untested = append(untested, fmt.Sprintf("%s: %s: %s", place(u.Location), u.Text, u.Reason))
+		untested = append(untested, place(u.Location)+": "+u.String())
 	}
 	for _, e := range v.Expired {
 		expired = append(expired, place(e.Source)+": "+e.String()+": "+e.Consequence())

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -57,16 +56,6 @@ func asked(db finding.Database) string {
 	return text
 }
 
-// owner is the name of the distribution's package that brought a component.
-func owner(c component.Component) string {
-	name, _, _ := strings.Cut(c.Owner, "@")
-	name = path.Base(name)
-	if plain, err := url.PathUnescape(name); err == nil {
-		name = plain
-	}
-	return name
-}
-
 // where is a component's place for people, with the line where there is one.
 // An installed Python package is where it was installed to.
 func where(c component.Component) string {
@@ -89,7 +78,7 @@ func where(c component.Component) string {
 		text += " (" + strings.Join(c.Groups, ", ") + ")"
 	}
 	if c.Owner != "" {
-		text += ", of " + owner(c)
+		text += ", of " + c.OwnerName()
 	}
 	return text
 }
@@ -116,7 +105,11 @@ func suppression(s finding.Suppressed) string {
 	if !s.Until.IsZero() {
 		source += ", until " + s.Until.UTC().Format("2006-01-02")
 	}
-	return fmt.Sprintf("%s %s in %s %s: %s (%s)", s.Finding.Severity.Level, s.Finding.ID, c.Name, c.Version, strings.Join(words, ", "), source)
+	at := where(c)
+	if at != "" {
+		at = " at " + at
+	}
+	return fmt.Sprintf("%s %s in %s %s%s: %s (%s)", s.Finding.Severity.Level, s.Finding.ID, c.Name, c.Version, at, strings.Join(words, ", "), source)
 }
 
 // summary is the last line: how many, how bad, what was left out, and why the

@@ -8,7 +8,9 @@ package component
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 )
@@ -68,6 +70,16 @@ type Component struct {
 	Locations []Location `json:"locations"`
 }
 
+// OwnerName is the name in Owner, such as "python3-pandas"; empty without one.
+func (c Component) OwnerName() string {
+	name, _, _ := strings.Cut(c.Owner, "@")
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if plain, err := url.PathUnescape(name); err == nil {
+		return plain
+	}
+	return name
+}
+
 // Location is a place in the target.
 type Location struct {
 	// Path is slash-separated and relative to the target's root.
@@ -90,6 +102,15 @@ type Unresolved struct {
 	Reason string `json:"reason"`
 	// Location is where it was written.
 	Location Location `json:"location"`
+}
+
+// String is the text and the reason; the reason alone where the text is only the
+// path, which stands in Location.
+func (u Unresolved) String() string {
+	if u.Text == "" || u.Location.Path == u.Text || strings.HasSuffix(u.Location.Path, "/"+u.Text) {
+		return u.Reason
+	}
+	return u.Text + ": " + u.Reason
 }
 
 // Note is something to know about how the inventory came to be that leaves

@@ -43,3 +43,24 @@ func TestSort(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnerName(t *testing.T) {
+	for owner, want := range map[string]string{"": "", "pkg:deb/debian/python3-pandas@1.5.3%2Bdfsg-2?arch=all": "python3-pandas", "pkg:rpm/x/libstdc%2B%2B@1": "libstdc++", "pkg:apk/a/b%zz@1": "b%zz"} {
+		if got := (component.Component{Owner: owner}).OwnerName(); got != want {
+			t.Errorf("%s names %q, want %q", owner, got, want)
+		}
+	}
+}
+
+func TestUnresolvedString(t *testing.T) {
+	for want, u := range map[string]component.Unresolved{
+		"numpy>=1: a range": {Text: "numpy>=1", Reason: "a range", Location: component.Location{Path: "r.txt"}},
+		"no zip":            {Text: "w/a.whl", Reason: "no zip", Location: component.Location{Path: "app/w/a.whl"}},
+		"broken":            {Text: "a.whl", Reason: "broken", Location: component.Location{Path: "a.whl"}},
+		"nothing":           {Reason: "nothing"},
+	} {
+		if got := u.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -133,7 +133,7 @@ What heals it:
 
 Suppressed:
 
-- [CVE-2020-9](https://osv.dev/vulnerability/CVE-2020-9) in pillow 9.0.0: ignored, not reachable (.assayignore, until 2027-01-02)
+- [CVE-2020-9](https://osv.dev/vulnerability/CVE-2020-9) in pillow 9.0.0 at <code>services/app/requirements.txt&#58;7</code>: ignored, not reachable (.assayignore, until 2027-01-02)
 
 Not tested:
 

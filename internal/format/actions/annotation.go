@@ -87,10 +87,10 @@ func Annotate(w io.Writer, report finding.Report) error {
 			message = append(message, fmt.Sprintf("and %d more", len(unresolved)-most))
 			break
 		}
-		message = append(message, fmt.Sprintf("%s: %s: %s", position(u.Location), u.Text, u.Reason))
+		message = append(message, position(u.Location)+": "+u.String())
 	}
 	if len(report.Unpinned()) > 0 {
-		return command(w, "error", "", 0, fmt.Sprintf("%d not pinned to one version", len(unresolved)), message)
+		return command(w, "error", "", 0, explain.Count(len(unresolved), "not tested, which counts", "not tested, which count"), message)
 	}
 	return command(w, "notice", "", 0, fmt.Sprintf("%d not tested", len(unresolved)), message)
 }

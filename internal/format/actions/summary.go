@@ -70,7 +70,11 @@ func Summarise(w io.Writer, report finding.Report) error {
 	list(&b, "\nExpired ignores, which count:\n\n", rows)
 	rows = nil
 	for _, u := range report.Inventory.Unresolved {
-		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(u.Location)), markdown.Code(u.Text), markdown.Escape(u.Reason)))
+		text := ""
+		if u.String() != u.Reason {
+			text = markdown.Code(u.Text) + ": "
+		}
+		rows = append(rows, fmt.Sprintf("- %s: %s%s\n", markdown.Code(position(u.Location)), text, markdown.Escape(u.Reason)))
 	}
 	list(&b, "\n"+strings.ToUpper(notTested[:1])+notTested[1:]+":\n\n", rows)
 	rows = nil
@@ -119,7 +123,7 @@ func row(report finding.Report, f finding.Finding) string {
 		place += " (base image)"
 	}
 	if c.Owner != "" {
-		place += " of " + markdown.Code(c.Owner)
+		place += ", of " + markdown.Code(c.OwnerName())
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", severity, link(f.ID), markdown.Escape(c.Name), markdown.Escape(c.Version), markdown.Escape(f.Fixed), place)
 }
@@ -135,13 +139,17 @@ func link(id string) string {
 }
 
 func suppression(s finding.Suppressed) string {
-	text := fmt.Sprintf("- %s in %s: %s", link(s.Finding.ID), markdown.Escape(s.Finding.Component.Name+" "+s.Finding.Component.Version), markdown.Escape(s.Status))
+	at := ""
+	if places := s.Finding.Component.Locations; len(places) > 0 {
+		at = " at " + markdown.Code(position(places[0]))
+	}
+	text := fmt.Sprintf("- %s in %s%s: %s", link(s.Finding.ID), markdown.Escape(s.Finding.Component.Name+" "+s.Finding.Component.Version), at, markdown.Escape(s.Status))
 	for _, reason := range []string{s.Justification, s.Statement} {
 		if reason != "" {
 			text += ", " + markdown.Escape(reason)
 		}
 	}
-	text += " (" + markdown.Escape(s.Source.Path)
+	text += " (" + markdown.Escape(position(s.Source))
 	if !s.Until.IsZero() {
 		text += ", until " + s.Until.UTC().Format("2006-01-02")
 	}

@@ -156,10 +156,13 @@ func testcase(report finding.Report, c component.Component) xmlCase {
 		}
 		out.Failure = &xmlOutcome{Message: explain.Clean(message), Type: "vulnerability", Text: "\n" + strings.Join(lines, "\n") + "\n"}
 	}
+	if slices.Contains(report.Untested, c.Ecosystem) {
+		out.Skipped = &xmlOutcome{Message: "not tested: there are no advisories of " + explain.Clean(c.Ecosystem)}
+	}
 	lines = nil
 	for _, s := range report.Suppressed {
 		if same(s.Finding.Component) {
-			lines = append(lines, explain.Clean(strings.TrimRight(fmt.Sprintf("suppressed: %s %s %s", s.Finding.ID, s.Status, s.Statement), " ")))
+			lines = append(lines, explain.Clean(strings.TrimSuffix(fmt.Sprintf("suppressed: %s: %s, %s", s.Finding.ID, s.Status, cmp.Or(s.Statement, s.Justification)), ", ")))
 		}
 	}
 	out.Output = strings.Join(lines, "\n")

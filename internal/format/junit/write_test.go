@@ -35,7 +35,7 @@ const written = `<?xml version="1.0" encoding="UTF-8"?>
       <failure message="CVE-2023-1, CVE-2023-2; upgrade to 10.3.0" type="vulnerability">&#xA;CRITICAL CVE-2023-1, fixed in 10.2.0: Code &lt;in&gt; Pillow&#xA;UNKNOWN CVE-2023-2&#xA;</failure>
     </testcase>
     <testcase classname="requirements.txt" name="six 1.0" time="0" file="requirements.txt" line="7">
-      <system-out>suppressed: CVE-2020-1 not_affected</system-out>
+      <system-out>suppressed: CVE-2020-1: not_affected</system-out>
     </testcase>
   </testsuite>
   <testsuite name="dev.txt" tests="1" failures="0" errors="0" skipped="1" time="0" timestamp="2026-03-01T12:00:05">

@@ -56,7 +56,7 @@ func (s Step) Lines() []string {
 // one step for each file, environment or package manager. Last comes what no
 // version heals.
 func Steps(report finding.Report) []Step {
-	p := plan{image: report.Image, at: map[where]int{}}
+	p := plan{image: report.Image, sboms: report.SBOMs, at: map[where]int{}}
 	for _, u := range report.Upgrades {
 		p.add(u)
 	}
@@ -99,6 +99,7 @@ type tool string
 const (
 	edit    tool = "edit"    // a pin that stands in a file
 	replace tool = "replace" // a file to install from
+	listed  tool = "listed"  // what an SBOM lists, and nobody says where it is
 	owned   tool = "owned"   // a Python package that a distribution's package brought
 	relock  tool = "relock"  // a lockfile whose tool is not known
 	base    tool = "base"
@@ -150,6 +151,7 @@ type task struct {
 
 type plan struct {
 	image *finding.Image
+	sboms []finding.SBOM
 	tasks []*task
 	at    map[where]int
 }
@@ -168,6 +170,13 @@ func (p *plan) add(u finding.Upgrade) {
 	c := u.Component
 	if p.image.InBase(c) {
 		t := p.task(where{base, ""})
+		t.upgrades = append(t.upgrades, u)
+		return
+	}
+	if len(c.Locations) == 1 && slices.ContainsFunc(p.sboms, func(s finding.SBOM) bool { return strings.TrimPrefix(s.Source, "sbom:") == c.Locations[0].Path }) {
+		c = inOwnName(c)
+		t := p.task(where{listed, ""})
+		t.edits = append(t.edits, fmt.Sprintf("%s %s -> %s, where what %s lists is built", c.Name, c.Version, u.To, c.Locations[0].Path))
 		t.upgrades = append(t.upgrades, u)
 		return
 	}
@@ -282,7 +291,7 @@ func (t *task) step() Step {
 			s.Notes = append(s.Notes, fmt.Sprintf("%s %s heals the most; no one version heals all", c.Name, u.To))
 		}
 		switch {
-		case t.tool == edit || t.tool == relock || t.tool == base:
+		case t.tool == edit || t.tool == relock || t.tool == listed || t.tool == base:
 		case t.tool == owned:
 			// pip would overwrite what the distribution's package manager keeps.
 			s.Edits = append(s.Edits, fmt.Sprintf("%s %s belongs to %s: upgrade that with its package manager if it has the fix, or install %s %s into an environment of its own", c.Name, c.Version, c.Owner, c.Name, u.To))

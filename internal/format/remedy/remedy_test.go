@@ -164,3 +164,12 @@ func TestLines(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// An SBOM is nothing to edit: what it lists is built elsewhere.
+func TestSBOM(t *testing.T) {
+	report := finding.Report{SBOMs: []finding.SBOM{{Source: "dir/app.cdx.json"}}, Upgrades: []finding.Upgrade{torch(component.Installed, at("dir/app.cdx.json", 0)), torch(component.Declared, at("environment.yml", 5))}}
+	want := []remedy.Step{{Edits: []string{"pytorch 1.13.0 -> 2.2.0, where what dir/app.cdx.json lists is built"}}, {Edits: []string{"environment.yml:5: pytorch=1.13.0 -> pytorch=2.2.0"}}}
+	if diff := cmp.Diff(want, remedy.Steps(report)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -334,7 +334,7 @@ func (e *encoder) unresolved(u component.Unresolved) *sarif.Result {
 		level, rule = "error", unpinnedRule
 	}
 	return sarif.NewRuleResult(rule).WithRuleIndex(e.place[rule]).WithLevel(level).
-		WithMessage(sarif.NewTextMessage(plain(u.Text + " was not tested: " + u.Reason))).
+		WithMessage(sarif.NewTextMessage(plain("Not tested: " + u.String()))).
 		WithLocations([]*sarif.Location{e.located(u.Location)}).
 		WithPartialFingerprints(e.fingerprint(rule, u.Location.Path, u.Text))
 }

@@ -207,7 +207,7 @@ func stated(e Entry) (component.Component, error) {
 // of distributions and of conda are listed by their own databases, a Python
 // package where its own metadata was found. All else was only asked for.
 func known(c component.Component) component.Dependency {
-	if c.Ecosystem != "PyPI" {
+	if c.Ecosystem != "PyPI" || strings.HasPrefix(c.PURL, "pkg:conda/") {
 		return component.Installed
 	}
 	for _, l := range c.Locations {
