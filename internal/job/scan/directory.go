@@ -80,11 +80,12 @@ func Reads(name string) bool { return kindOf(name) != nil }
 // name holds "requirements" and ends in .txt, or it lies in a directory called
 // requirements.
 func Entry(name string) bool {
+	name = strings.ToLower(name) // pip reads it in any case
 	base := path.Base(name)
 	if path.Ext(base) != ".txt" {
 		return false
 	}
-	return strings.Contains(strings.ToLower(base), "requirements") || path.Base(path.Dir(name)) == "requirements"
+	return strings.Contains(base, "requirements") || path.Base(path.Dir(name)) == "requirements"
 }
 
 func lockParser(name string) lockfile.Parser {
@@ -130,6 +131,8 @@ type walk struct {
 	locked   []lockfile.Result
 	projects map[string]pyproject.Result
 	order    []string
+	// outside are symbolic links that lead out of what is scanned.
+	outside []string
 }
 
 // identity is what makes two components one.
@@ -156,8 +159,10 @@ func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement
 		switch {
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".assay") && name != ".":
 			return fs.SkipDir
-		case d.IsDir() || !d.Type().IsRegular():
+		case d.IsDir():
 			return nil
+		case !d.Type().IsRegular():
+			return w.irregular(name)
 		}
 		if k := kindOf(name); k != nil {
 			return k.read(w, name)
@@ -286,6 +291,7 @@ func (w *walk) finish() component.Inventory {
 	for _, name := range w.order {
 		w.addProject(name, w.projects[name])
 	}
+	w.noteOutside()
 	conda.Settle(&w.inventory)
 	w.inventory.Sort()
 	return w.inventory
