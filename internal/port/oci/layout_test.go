@@ -158,6 +158,18 @@ func TestOpenLayout(t *testing.T) {
 	if !oci.IsLayout(dir) || oci.IsLayout(filepath.Join(dir, "blobs")) || oci.IsLayout(filepath.Join(dir, "nothing")) {
 		t.Error("IsLayout")
 	}
+	if other, err := oci.Besides(dir); other != "" || err != nil {
+		t.Errorf("nothing is besides: %q, %v", other, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "requirements.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := oci.Besides(dir); other != "requirements.txt" || err != nil {
+		t.Errorf("a file is besides: %q, %v", other, err)
+	}
+	if _, err := oci.Besides(filepath.Join(dir, "nothing")); err == nil {
+		t.Error("nothing is there to look into")
+	}
 }
 
 // TestOpenLayoutWhich has a layout with several entries.
