@@ -571,6 +571,8 @@ func TestOpenArchive(t *testing.T) {
 		{"a flipped byte in a layer", rewritten(t, path, change(isLayer, func(_ *tar.Header, content []byte) []byte { content[len(content)-6] ^= 1; return content })), "checksum"},
 		{"a layer that links to itself", rewritten(t, path, change(isLayer, func(header *tar.Header, _ []byte) []byte { return link(header.Name)(header, nil) })), "cycle"},
 		{"a layer that links out", rewritten(t, path, change(isLayer, link("../../../../../../etc/passwd"))), "layer 1: it has no"},
+		{"two manifests", doubled(t, path, isManifest), `two entries called "manifest.json"`},
+		{"two configurations", doubled(t, path, isConfig), "two entries called \"sha256:"},
 		{"a sparse layer", sparse(t, rewritten(t, path, same)), "is no regular file"},
 		{"cut off", cut, "unexpected EOF"},
 		{"no archive at all", "/dev/null", `it has no "manifest.json"`},
@@ -586,6 +588,43 @@ func TestOpenArchive(t *testing.T) {
 			wantError(t, err, test.words)
 		})
 	}
+}
+
+// doubled is an archive with some entries there a second time at its end.
+func doubled(t *testing.T, path string, which func(*tar.Header) bool) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, second := range []bool{false, true} {
+		r := tar.NewReader(bytes.NewReader(content))
+		for {
+			header, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if second && !which(header) {
+				continue
+			}
+			if err := w.WriteHeader(header); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(w, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out := filepath.Join(t.TempDir(), "doubled.tar")
+	if err := errors.Join(w.Close(), os.WriteFile(out, b.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // TestOpenArchiveOfDocker has an archive as Docker saves it: layers are not
