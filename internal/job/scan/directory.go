@@ -292,6 +292,9 @@ func (w *walk) finish() component.Inventory {
 		w.addProject(name, w.projects[name])
 	}
 	w.noteOutside()
+	for i := range w.inventory.Notes {
+		w.inventory.Notes[i].Text = cut(w.inventory.Notes[i].Text)
+	}
 	conda.Settle(&w.inventory)
 	w.inventory.Sort()
 	return w.inventory
@@ -345,13 +348,6 @@ func redundant(entries []string, results []requirement.Result, i int) bool {
 		}
 	}
 	return false
-}
-
-func (w *walk) unresolved(u component.Unresolved) {
-	if !w.once[u] {
-		w.once[u] = true
-		w.inventory.Unresolved = append(w.inventory.Unresolved, u)
-	}
 }
 
 // add puts what a file declares into the inventory; what another file declared

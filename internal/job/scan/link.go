@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 )
 
 // irregular takes what is neither a directory nor a regular file. A symbolic
@@ -90,4 +91,20 @@ func (w *walk) noteOutside() {
 	}
 	w.inventory.Notes = append(w.inventory.Notes, component.Note{Location: component.Location{Path: w.outside[0]},
 		Text: fmt.Sprintf("%s %s out of what is scanned, and what lies there was not tested", count, verb)})
+}
+
+func (w *walk) unresolved(u component.Unresolved) {
+	u.Text, u.Reason = cut(u.Text), cut(u.Reason)
+	if !w.once[u] {
+		w.once[u] = true
+		w.inventory.Unresolved = append(w.inventory.Unresolved, u)
+	}
+}
+
+// cut shortens what a file may make as long as it likes.
+func cut(text string) string {
+	if len(text) <= limit.RecordText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit.RecordText], "") + "…"
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/requirement"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 )
@@ -88,4 +91,30 @@ func list(t *testing.T, dir string) component.Inventory {
 		t.Fatal(err)
 	}
 	return inventory
+}
+
+// Nobody's report is filled by one line.
+func TestLongText(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	for name, content := range map[string]string{"requirements.txt": "torch==1.13.0 " + long + "\n--extra-index-url https://example.com/" + long + "\n", "pyproject.toml": "[project]\ndependencies = [\"" + long + "\"]\n",
+		"Pipfile.lock": `{"_meta": {"pipfile-spec": 6}, "default": {"six": {"version": "==` + long + `"}}}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		inventory := list(t, dir)
+		if len(inventory.Unresolved) != 1 {
+			t.Errorf("%s: %d records", name, len(inventory.Unresolved))
+		}
+		for _, u := range inventory.Unresolved {
+			if len(u.Text) > limit.RecordText+3 || len(u.Reason) > limit.RecordText+3 || !utf8.ValidString(u.Text) {
+				t.Errorf("%s: %d bytes of text, %d of reason", name, len(u.Text), len(u.Reason))
+			}
+		}
+		for _, n := range inventory.Notes {
+			if len(n.Text) > limit.RecordText+3 {
+				t.Errorf("%s: a note of %d bytes", name, len(n.Text))
+			}
+		}
+	}
 }
