@@ -60,6 +60,13 @@ func openArchive(path string) (Local, error) {
 	if err != nil {
 		return Local{}, err
 	}
+	hash, _, err := v1.SHA256(bytes.NewReader(config))
+	if err != nil {
+		return Local{}, err
+	}
+	if err := a.oneImage(hash); err != nil {
+		return Local{}, err
+	}
 	image, err := partial.CompressedToImage(saved)
 	if err != nil {
 		return Local{}, err

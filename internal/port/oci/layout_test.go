@@ -590,6 +590,92 @@ func TestOpenArchive(t *testing.T) {
 	}
 }
 
+// TestOpenArchiveWithIndex has archives that are image layouts too, as newer
+// versions of Docker save them.
+func TestOpenArchiveWithIndex(t *testing.T) {
+	image, err := random.Image(512, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := random.Image(512, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := archive(t, image)
+	const layout, ociIndex = `{"imageLayoutVersion":"1.0.0"}`, "application/vnd.oci.image.index.v1+json"
+	blob := func(content []byte) (name, digest string) {
+		d := subject.Of(content)
+		return "blobs/sha256/" + d.Hex(), d.String()
+	}
+	raw := func(i v1.Image) []byte {
+		content, err := i.RawManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	list := func(mediaType, platform string, contents ...[]byte) string {
+		var entries []string
+		for _, content := range contents {
+			_, digest := blob(content)
+			entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q%s}`, mediaType, len(content), digest, platform))
+		}
+		return `{"schemaVersion":2,"manifests":[` + strings.Join(entries, ",") + `]}`
+	}
+	const manifest, unknown = "application/vnd.oci.image.manifest.v1+json", `,"platform":{"os":"unknown","architecture":"unknown"}`
+	own, ownDigest := blob(raw(image))
+	stray, strayDigest := blob(raw(other))
+	nested := list(manifest, "", raw(image), raw(other))
+	inner, _ := blob([]byte(nested))
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"the same image":                {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image)), own: string(raw(image))}, ""},
+		"another image":                 {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(other)), stray: string(raw(other))}, "lists the image " + strayDigest},
+		"another one besides":           {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image), raw(other)), own: string(raw(image)), stray: string(raw(other))}, strayDigest},
+		"another one that is not there": {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image), raw(other)), own: string(raw(image))}, ""},
+		"an attestation":                {map[string]string{"oci-layout": layout, "index.json": list(manifest, unknown, raw(other)), stray: string(raw(other))}, ""},
+		"another one in an index":       {map[string]string{"oci-layout": layout, "index.json": list(ociIndex, "", []byte(nested)), inner: nested, own: string(raw(image)), stray: string(raw(other))}, strayDigest},
+		"no layout":                     {map[string]string{"index.json": list(manifest, "", raw(other)), stray: string(raw(other))}, ""},
+		"no index":                      {map[string]string{"oci-layout": layout}, `it has no "index.json"`},
+		"an index that is no JSON":      {map[string]string{"oci-layout": layout, "index.json": "<html>"}, "index.json cannot be read"},
+		"a manifest that is no JSON":    {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image)), own: "<html>"}, own + " cannot be read"},
+	} {
+		_, err := oci.OpenArchive(enlarged(t, path, c.files))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s (own %s): %v, want %q", name, ownDigest, err, c.want)
+		}
+	}
+}
+
+// enlarged is an archive with more entries.
+func enlarged(t *testing.T, path string, files map[string]string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, text := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "enlarged.tar")
+	if err := os.WriteFile(out, append(b.Bytes(), content...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // doubled is an archive with some entries there a second time at its end.
 func doubled(t *testing.T, path string, which func(*tar.Header) bool) string {
 	t.Helper()
