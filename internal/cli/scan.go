@@ -91,7 +91,7 @@ With --from-sbom an image is not pulled: its packages are those of the SBOMs tha
 	command.Flags().StringSliceVar(&flags.severity, "severity", nil, "show only these severities: unknown, low, medium, high, critical")
 	command.Flags().StringSliceVar(&flags.failOn, "fail-on", []string{"high"}, "least severity that ends with exit code 1; unknown counts only if named; none")
 	command.Flags().IntVar(&flags.exitCode, "exit-code", 1, "exit code when something counts; 0 reports and passes")
-	command.Flags().BoolVar(&flags.ignoreUnfixed, "ignore-unfixed", false, "leave out what no version heals")
+	command.Flags().BoolVar(&flags.ignoreUnfixed, "ignore-unfixed", false, "leave out what no version heals, but no malicious package")
 	flags.rules.add(command)
 	return command
 }
@@ -299,6 +299,6 @@ func levels(flag string, words []string) ([]finding.Level, error) {
 // filter keeps the findings that were asked for; no levels means all.
 func filter(findings []finding.Finding, shown []finding.Level, ignoreUnfixed bool) []finding.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool {
-		return len(shown) > 0 && !slices.Contains(shown, f.Severity.Level) || ignoreUnfixed && f.Fixed == ""
+		return len(shown) > 0 && !slices.Contains(shown, f.Severity.Level) || ignoreUnfixed && f.Unfixed()
 	})
 }

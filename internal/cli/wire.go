@@ -237,6 +237,12 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir() && oci.IsLayout(path):
+		if other, err := oci.Besides(path); err != nil {
+			return target{}, err
+		} else if other != "" {
+			return target{}, usage("%s is an image layout, and holds %s besides, which no layout does: which of the two is meant?", name, clean(other)).
+				withHint("for the image say oci:%s; for the files take oci-layout away", name)
+		}
 		local, err := oci.OpenLayout(path, "")
 		return pick(name, local, platform, err)
 	case err == nil && info.IsDir():
@@ -245,10 +251,14 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		local, err := oci.OpenArchive(path)
 		return pick(name, local, platform, err)
 	case err == nil:
-		if listed, err := isDocument(path, info); err != nil {
-			return target{}, err
-		} else if listed {
-			return h.openDocument(name, name)
+		// What its name says that a file is decides before its content: a
+		// lockfile with an SBOM's fields in it is still what is installed from.
+		if !scan.Reads(filepath.ToSlash(path)) {
+			if listed, err := isDocument(path, info); err != nil {
+				return target{}, err
+			} else if listed {
+				return h.openDocument(name, name)
+			}
 		}
 		return openFiles(name, filepath.Dir(path), filepath.Base(path))
 	case !errors.Is(err, fs.ErrNotExist):

@@ -126,3 +126,21 @@ func Manager(ecosystem string) string {
 	}
 	return ""
 }
+
+// Repackages says whether a distribution's version is one of an upstream version:
+// "1:1.5.3+dfsg-2" and "1.5.3-r0" are of 1.5.3, and 1.5.30-1 is not.
+func Repackages(distribution, upstream string) bool {
+	if epoch, rest, found := strings.Cut(distribution, ":"); found && strings.Trim(epoch, "0123456789") == "" {
+		distribution = rest
+	}
+	if at := strings.LastIndexByte(distribution, '-'); at >= 0 {
+		distribution = distribution[:at]
+	}
+	distribution = strings.NewReplacer("~", "", "_", "").Replace(distribution) // 1.0~rc1, 1.0_rc1
+	rest, found := strings.CutPrefix(distribution, upstream)
+	if !found {
+		return false
+	}
+	further := strings.TrimPrefix(rest, ".")
+	return further == "" || further[0] < '0' || further[0] > '9'
+}

@@ -58,3 +58,14 @@ func TestDistro(t *testing.T) {
 		}
 	}
 }
+
+func TestRepackages(t *testing.T) {
+	for versions, want := range map[[2]string]bool{
+		{"1:1.5.3+dfsg-2", "1.5.3"}: true, {"1.5.3-r0", "1.5.3"}: true, {"1.5.3", "1.5.3"}: true, {"1.0~rc1-1", "1.0rc1"}: true, {"1.0_rc1-r0", "1.0rc1"}: true, {"1.5.3.dfsg-1", "1.5.3"}: true,
+		{"1.5.30-1", "1.5.3"}: false, {"1.5.3.1-1", "1.5.3"}: false, {"1.5-1", "1.5.3"}: false, {"2:9-1", "2"}: false, {"", "1"}: false,
+	} {
+		if got := component.Repackages(versions[0], versions[1]); got != want {
+			t.Errorf("%q of %q: %v", versions[0], versions[1], got)
+		}
+	}
+}

@@ -127,6 +127,16 @@ func (f Finding) Headline() string {
 	return strings.TrimSpace(line)
 }
 
+// Malicious says whether it is about a malicious package (MAL-), by its id or an
+// alias.
+func (f Finding) Malicious() bool {
+	return strings.HasPrefix(f.ID, "MAL-") || slices.ContainsFunc(f.Aliases, func(id string) bool { return strings.HasPrefix(id, "MAL-") })
+}
+
+// Unfixed says whether there is nothing to do but to wait for a version that
+// heals it. A malicious package is removed.
+func (f Finding) Unfixed() bool { return f.Fixed == "" && !f.Malicious() }
+
 // Threat is what is known of attacks on a vulnerability. The zero value says
 // that nothing is known, and not that there are none.
 type Threat struct {

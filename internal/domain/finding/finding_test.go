@@ -67,3 +67,21 @@ func TestSBOMString(t *testing.T) {
 		}
 	}
 }
+
+// To wait for a version that heals is no answer to a malicious package.
+func TestUnfixed(t *testing.T) {
+	for name, c := range map[string]struct {
+		f    finding.Finding
+		want bool
+	}{
+		"no version":           {finding.Finding{ID: "CVE-2024-1"}, true},
+		"a version":            {finding.Finding{ID: "CVE-2024-1", Fixed: "2"}, false},
+		"malicious":            {finding.Finding{ID: "MAL-2024-1"}, false},
+		"malicious, by alias":  {finding.Finding{ID: "CVE-2024-1", Aliases: []string{"GHSA-a", "MAL-2024-1"}}, false},
+		"an id that only ends": {finding.Finding{ID: "X-MAL-1"}, true},
+	} {
+		if got := c.f.Unfixed(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

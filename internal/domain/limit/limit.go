@@ -111,6 +111,12 @@ const (
 	// RequirementIncludes is how many files a requirements file may pull in
 	// through -r and -c, itself included.
 	RequirementIncludes = 256
+	// Requirements is how many lines of a requirements file, and of those that it
+	// includes, may ask for something.
+	Requirements = 100_000
+	// RecordText is how many bytes of a line or a reason a record of what is
+	// untested shows: reports and step summaries are read by people.
+	RecordText = 4096
 	// LockedPackages is how many entries for packages one lockfile may hold;
 	// the largest monorepos have a few thousand.
 	LockedPackages = 20_000

@@ -66,14 +66,16 @@ func (e *MissingEcosystemError) Error() string {
 // component and vulnerability, worst first. An uncovered ecosystem is a
 // *MissingEcosystemError. Of a Python package that a package of the distribution
 // owns, what the distribution's own advisories speak of is left to them: it is
-// mended there without changing the version that PyPI's advisories speak of.
+// mended there without changing the version that PyPI's advisories speak of. Who
+// owns what may be the word of an SBOM: only a package of a distribution that is
+// of the same upstream version is believed to.
 func Match(ctx context.Context, inventory component.Inventory, source Source) ([]finding.Finding, error) {
 	missing := map[string]int{}
 	owners := map[string]component.Component{}
 	for _, c := range inventory.Components {
 		if !Covers(source, c.Ecosystem) {
 			missing[c.Ecosystem]++
-		} else if c.Owner == "" && c.PURL != "" {
+		} else if c.Owner == "" && c.PURL != "" && component.Manager(c.Ecosystem) != "" {
 			owners[c.PURL] = c
 		}
 	}
@@ -91,7 +93,7 @@ func Match(ctx context.Context, inventory component.Inventory, source Source) ([
 		if err != nil {
 			return nil, err
 		}
-		if owner, owned := owners[c.Owner]; owned && len(found) > 0 {
+		if owner, owned := owners[c.Owner]; owned && len(found) > 0 && component.Repackages(owner.Version, c.Version) {
 			spoken, err := spokenOf(ctx, owner, source)
 			if err != nil {
 				return nil, err

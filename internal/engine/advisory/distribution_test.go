@@ -146,6 +146,12 @@ func TestOwned(t *testing.T) {
 	free.PURL = "pkg:pypi/x@1.0"
 	foreign, own := owned, owned
 	foreign.Owner, own.Owner = "pkg:deb/debian/python3-y@1.0", own.PURL
+	newer, claimed := python("x", "9"), owned
+	newer.PURL = "pkg:pypi/x@9"
+	claimed.Owner = newer.PURL
+	later, unlike := deb, owned
+	later.Version, later.SourceVersion, later.PURL = "1.9-1", "1.9-1", "pkg:deb/debian/python3-x@1.9-1"
+	unlike.Owner = later.PURL
 	pypi, other := ranged("PYSEC-1", "introduced 0, fixed 1.1"), ranged("PYSEC-2", "introduced 0, fixed 1.2")
 	pypi.Aliases, other.Aliases = []string{"CVE-1"}, []string{"CVE-2"}
 	affected, mended := ranged("DEBIAN-CVE-1", "introduced 0, fixed 1.0+dfsg-3"), ranged("DEBIAN-CVE-1", "introduced 0, fixed 1.0+dfsg-1")
@@ -167,6 +173,8 @@ func TestOwned(t *testing.T) {
 		{"it took back what it said", db(withdrawn), []component.Component{deb, owned}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
 		{"owned by nobody", db(mended), []component.Component{deb, free}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
 		{"owned by one that is not there", db(mended), []component.Component{deb, foreign}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
+		{"owned by a Python package that nothing affects", db(), []component.Component{newer, claimed}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
+		{"owned by a package of another version", db(mended), []component.Component{later, unlike}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
 		{"owned by itself", db(mended), []component.Component{own}, []string{"CVE-1 1.1", "CVE-2 1.2"}},
 	} {
 		if diff := cmp.Diff(test.want, ids(t, test.db, test.of...)); diff != "" {

@@ -67,7 +67,7 @@ func (e *entry) fits(j *judge, f finding.Finding) bool {
 	if len(e.paths) > 0 && (len(c.Locations) == 0 || slices.ContainsFunc(c.Locations, func(l component.Location) bool { return !e.covers(l.Path) })) {
 		return false
 	}
-	if malicious(f) && (e.legacy || e.Package == "" && len(e.PURLs) == 0) {
+	if f.Malicious() && (e.legacy || e.Package == "" && len(e.PURLs) == 0) {
 		j.note("%s:%d: %s does not suppress the malicious package %s: that takes an entry of %s that names the package", e.path, e.Line, e.words(), c.Name, ignorefile.DefaultName)
 		return false
 	}

@@ -191,7 +191,7 @@ func (j *judge) vex(f finding.Finding, statements map[string][]*said) *finding.S
 	switch {
 	case s.Status != vex.NotAffected && s.Status != vex.Fixed:
 		return nil
-	case malicious(f):
+	case f.Malicious():
 		j.note("%s says %s of %s; a malicious package is no vulnerability, and VEX does not suppress it", decides.place(), s.Status, f.ID)
 		return nil
 	}
@@ -274,8 +274,4 @@ func (j *judge) strangers(statements map[string][]*said) {
 	for _, path := range paths {
 		j.note("%s: %s vulnerabilities that were found, but products that are not this target or its packages, such as %.200q", path, explain.Count(documents[path].statements, "statement names", "statements name"), documents[path].label)
 	}
-}
-
-func malicious(f finding.Finding) bool {
-	return strings.HasPrefix(f.ID, "MAL-") || slices.ContainsFunc(f.Aliases, func(id string) bool { return strings.HasPrefix(id, "MAL-") })
 }

@@ -65,7 +65,7 @@ type File struct {
 type Scan struct {
 	// FailOn is what finding.ParseThreshold reads; empty means high and above.
 	FailOn []string `json:"failOn,omitempty"`
-	// IgnoreUnfixed leaves out what no version heals.
+	// IgnoreUnfixed leaves out what no version heals, but no malicious package.
 	IgnoreUnfixed bool `json:"ignoreUnfixed,omitempty"`
 	// VEX are OpenVEX and CSAF documents, Ignore are ignore files, as paths;
 	// none are read that are not named here.

@@ -344,15 +344,19 @@ func parseClause(part string) (clause, error) {
 // Empty says whether the set has no clause.
 func (s Specifiers) Empty() bool { return len(s.clauses) == 0 }
 
-// Pin is the one version that the set asks for: a single == without wildcard,
-// or a single ===, as it was written.
+// Pin is the one version that the set asks for, as it was written: that of a ==
+// without wildcard or a ===, if all other clauses hold for it ("==1.0,>=1").
 func (s Specifiers) Pin() (string, bool) {
-	if len(s.clauses) != 1 || s.clauses[0].wildcard {
-		return "", false
-	}
-	switch s.clauses[0].operator {
-	case "==", "===":
-		return s.clauses[0].text, true
+	for _, c := range s.clauses {
+		if c.wildcard || c.operator != "==" && c.operator != "===" {
+			continue
+		}
+		if len(s.clauses) == 1 {
+			return c.text, true // also where it is no version (===)
+		}
+		if v, err := Parse(c.text); err == nil && s.Contains(v) {
+			return c.text, true
+		}
 	}
 	return "", false
 }

@@ -152,7 +152,9 @@ func TestInvalidSpecifiers(t *testing.T) {
 }
 
 func TestPin(t *testing.T) {
-	for text, want := range map[string]string{"==1.0": "1.0", "=== 1.0+x": "1.0+x", "==1.*": "", ">=1": "", "==1,==1": "", "": ""} {
+	for text, want := range map[string]string{"==1.0": "1.0", "=== 1.0+x": "1.0+x", "==1.*": "", ">=1": "", "": "",
+		"==1,==1": "1", ">=1, ==1.0": "1.0", "==1.0,!=2,<3": "1.0", "==1.0,==1.0+x": "1.0+x", "==1.*,==1.5": "1.5", "===1.0,>0": "1.0",
+		"==1,==2": "", "==1,>1": "", "==1,!=1": "", "==1.*,==1.0.*": "", "===odd,>1": "", ">=1,<=1": ""} {
 		specifiers, err := pep440.ParseSpecifiers(text)
 		if err != nil {
 			t.Fatal(err)

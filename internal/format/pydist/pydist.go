@@ -118,10 +118,8 @@ func IsMetadata(name string) bool {
 	dir, file := path.Split(name)
 	dir = strings.ToLower(path.Base(strings.TrimSuffix(dir, "/"))) // importlib takes it in any case
 	switch file {
-	case "METADATA":
-		return strings.HasSuffix(dir, ".dist-info")
-	case "PKG-INFO":
-		return strings.HasSuffix(dir, ".egg-info") || dir == "egg-info"
+	case "METADATA", "PKG-INFO": // importlib looks for both in either
+		return strings.HasSuffix(dir, ".dist-info") || strings.HasSuffix(dir, ".egg-info") || dir == "egg-info"
 	}
 	return strings.HasSuffix(strings.ToLower(file), ".egg-info")
 }

@@ -81,7 +81,7 @@ func TestLocalVersion(t *testing.T) {
 func TestIsMetadata(t *testing.T) {
 	for path, want := range map[string]bool{
 		"usr/lib/python3/dist-packages/six-1.16.dist-info/METADATA": true,
-		"x.egg-info/PKG-INFO": true, "a/EGG-INFO/PKG-INFO": true, "a/x-1.0.egg-info": true,
+		"x.egg-info/PKG-INFO": true, "a/EGG-INFO/PKG-INFO": true, "a/x-1.0.egg-info": true, "x.dist-info/PKG-INFO": true, "x.egg-info/METADATA": true,
 		"METADATA": false, "a/METADATA": false, "x.dist-info/RECORD": false, "x.dist-info/licenses/METADATA": false, "PKG-INFO": false,
 	} {
 		if got := pydist.IsMetadata(path); got != want {

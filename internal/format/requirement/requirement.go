@@ -168,6 +168,8 @@ type reader struct {
 	files       int
 	wanted      []wanted
 	constraints map[string][]wanted
+	// lines counts what asks for something.
+	lines int
 	// checks counts how often a requirement was held against a constraint.
 	checks int
 	result Result
@@ -227,6 +229,9 @@ func (r *reader) content(name string) ([]byte, error) {
 }
 
 func (r *reader) line(file string, line physical, constraint bool) error {
+	if r.lines++; r.lines > limit.Requirements {
+		return &limit.Error{What: file + " with what it includes", Bound: limit.Requirements, Unit: "requirements"}
+	}
 	where := component.Location{Path: file, Line: line.number}
 	unresolved := func(name, reason string) {
 		r.result.Unresolved = append(r.result.Unresolved, component.Unresolved{Name: name, Text: Mask(line.text), Reason: reason, Location: where})

@@ -198,6 +198,16 @@ func TestHostile(t *testing.T) {
 	if err != nil || len(result.Components) != 1 || len(result.Components[0].Locations) != 100_000 {
 		t.Errorf("one pin many times: %d, %v", len(result.Components), err)
 	}
+	var most *limit.Error
+	for _, files := range []map[string]string{
+		{"requirements.txt": strings.Repeat("x==1\n", limit.Requirements+1)},
+		{"requirements.txt": strings.Repeat("x\n", limit.Requirements/2) + "-r more.txt\n", "more.txt": strings.Repeat("-e .\n", limit.Requirements/2)},
+		{"requirements.txt": "-c more.txt\n", "more.txt": strings.Repeat("x<2; os_name == 'nt'\n", limit.Requirements)},
+	} {
+		if _, err := read(t, files); !errors.As(err, &most) || most.Bound != limit.Requirements {
+			t.Errorf("too many lines: %v", err)
+		}
+	}
 	result, err = read(t, map[string]string{"requirements.txt": "x==1" + strings.Repeat(" --hash=sha256:"+hash, 50_000)})
 	if err != nil || len(result.Components) != 1 || len(result.Components[0].Hashes) != 1 {
 		t.Errorf("one hash many times: %v", err)

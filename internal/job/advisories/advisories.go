@@ -255,7 +255,7 @@ func (u *Updater) Feed(ctx context.Context, name, source string) (Outcome, error
 	if answer.Unchanged {
 		return Outcome{Name: name, Unchanged: true}, nil
 	}
-	if _, err := u.config.Writer.ApplyFeed(name, file.Name(), source, answer.Tag, u.importing()); err != nil {
+	if _, err := u.config.Writer.ApplyFeed(name, file.Name(), osvexport.Public(source), answer.Tag, u.importing()); err != nil {
 		return outcome, fmt.Errorf("updating %s: %w", name, err)
 	}
 	return outcome, nil

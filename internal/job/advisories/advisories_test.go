@@ -377,7 +377,7 @@ func TestFeed(t *testing.T) {
 	b.files["kev.json"] = `{"catalogVersion":"2025.01.19","dateReleased":"2025-01-19T00:00:00Z","count":1,"vulnerabilities":[{"cveID":"CVE-2024-1","dateAdded":"2025-01-18"}]}`
 	feed := func() (advisories.Outcome, error) {
 		return b.run(func(u *advisories.Updater) (advisories.Outcome, error) {
-			return u.Feed(t.Context(), advisorydb.KEV, b.url+"/kev.json")
+			return u.Feed(t.Context(), advisorydb.KEV, strings.Replace(b.url, "://", "://bob:secret@", 1)+"/kev.json")
 		})
 	}
 	if outcome, err := feed(); err != nil || outcome.Unchanged {
@@ -392,12 +392,15 @@ func TestFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	if feeds := fmt.Sprintf("%+v", db.Feeds()); strings.Contains(feeds, "secret") || !strings.Contains(feeds, "****@") {
+		t.Errorf("the password of the source is kept: %s", feeds)
+	}
 	threat, err := db.Threat(t.Context(), []string{"GHSA-x", "CVE-2024-1"})
 	if err != nil || threat.Exploited == nil || threat.Exploited.Added.Day() != 18 {
 		t.Errorf("%+v, %v", threat, err)
 	}
 	b.files["kev.json"] = `{"id":"A-1"}`
-	if outcome, err := feed(); err == nil || !strings.Contains(err.Error(), "updating KEV: "+b.url+"/kev.json: no KEV catalogue") {
+	if outcome, err := feed(); err == nil || !strings.Contains(err.Error(), "updating KEV: "+strings.Replace(b.url, "://", "://****@", 1)+"/kev.json: no KEV catalogue") {
 		t.Errorf("%+v, %v", outcome, err)
 	}
 	delete(b.files, "kev.json")

@@ -94,7 +94,7 @@ func (r *run) over(findings []finding.Finding) ([]finding.Finding, error) {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool {
-		return !threshold.Reached(f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Fixed == ""
+		return !threshold.Reached(f.Severity.Level) || r.File.Scan.IgnoreUnfixed && f.Unfixed()
 	}), nil
 }
 

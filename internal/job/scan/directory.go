@@ -95,11 +95,12 @@ func Examples() []string {
 // name holds "requirements" and ends in .txt, or it lies in a directory called
 // requirements.
 func Entry(name string) bool {
+	name = strings.ToLower(name) // pip reads it in any case
 	base := path.Base(name)
 	if path.Ext(base) != ".txt" {
 		return false
 	}
-	return strings.Contains(strings.ToLower(base), "requirements") || path.Base(path.Dir(name)) == "requirements"
+	return strings.Contains(base, "requirements") || path.Base(path.Dir(name)) == "requirements"
 }
 
 func lockParser(name string) lockfile.Parser {
@@ -145,6 +146,8 @@ type walk struct {
 	locked   []lockfile.Result
 	projects map[string]pyproject.Result
 	order    []string
+	// outside are symbolic links that lead out of what is scanned.
+	outside []string
 }
 
 // identity is what makes two components one.
@@ -171,8 +174,10 @@ func DirectoryInventory(ctx context.Context, fsys fs.FS, environment requirement
 		switch {
 		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".assay") && name != ".":
 			return fs.SkipDir
-		case d.IsDir() || !d.Type().IsRegular():
+		case d.IsDir():
 			return nil
+		case !d.Type().IsRegular():
+			return w.irregular(name)
 		}
 		if k := kindOf(name); k != nil {
 			return k.read(w, name)
@@ -301,6 +306,10 @@ func (w *walk) finish() component.Inventory {
 	for _, name := range w.order {
 		w.addProject(name, w.projects[name])
 	}
+	w.noteOutside()
+	for i := range w.inventory.Notes {
+		w.inventory.Notes[i].Text = cut(w.inventory.Notes[i].Text)
+	}
 	conda.Settle(&w.inventory)
 	w.inventory.Sort()
 	return w.inventory
@@ -354,13 +363,6 @@ func redundant(entries []string, results []requirement.Result, i int) bool {
 		}
 	}
 	return false
-}
-
-func (w *walk) unresolved(u component.Unresolved) {
-	if !w.once[u] {
-		w.once[u] = true
-		w.inventory.Unresolved = append(w.inventory.Unresolved, u)
-	}
 }
 
 // add puts what a file declares into the inventory; what another file declared

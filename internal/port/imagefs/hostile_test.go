@@ -62,6 +62,44 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// An entry that a runtime passes over takes nothing away; one of a type that
+// they refuse is an error.
+func TestOddTypes(t *testing.T) {
+	torch := installed("torch", "2.1.0")
+	raw := func(kind byte, name string) v1.Layer {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		header := &tar.Header{Name: name, Typeflag: kind, Mode: 0o644}
+		if kind == tar.TypeXGlobalHeader {
+			header.PAXRecords, header.Format = map[string]string{"comment": "x"}, tar.FormatPAX
+			header.Mode = 0
+		}
+		if err := w.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		made, err := tarball.LayerFromReader(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	for _, name := range []string{strings.TrimSuffix(torch.name, "/METADATA"), torch.name, "usr", "usr/.wh.lib", "usr/.wh..wh..opq"} {
+		made := stack(t, image(t), layer(t, torch))
+		if diff := cmp.Diff([]string{"torch 2.1.0"}, listed(read(t, stack(t, made, raw(tar.TypeXGlobalHeader, name))))); diff != "" {
+			t.Errorf("a global header called %s (-want +got)\n%s", name, diff)
+		}
+		for _, kind := range []byte{tar.TypeCont, 'V', 'D', '8', 'Z'} {
+			_, _, err := imagefs.Read(t.Context(), stack(t, made, raw(kind, name)), imagefs.Config{})
+			if err == nil || !strings.Contains(err.Error(), "type '"+string(kind)+"'") {
+				t.Errorf("type %q, called %s: %v", kind, name, err)
+			}
+		}
+	}
+}
+
 // generated is an image of one layer that is made as it is read.
 func generated(t *testing.T, make func() io.Reader) v1.Image {
 	t.Helper()

@@ -143,6 +143,13 @@ const (
 // wanted.
 func read(archive *tar.Reader, header *tar.Header, want func(string) wish) (change, error) {
 	name := clean(header.Name)
+	switch header.Typeflag {
+	case tar.TypeReg, tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeDir, tar.TypeFifo:
+	case tar.TypeXGlobalHeader: // it is about the archive, whatever name it has
+		return change{}, nil
+	default:
+		return change{}, fmt.Errorf("%.300q is an entry of type %q, which runtimes refuse or pass over: what it does to the image cannot be told", header.Name, header.Typeflag)
+	}
 	if name == "" {
 		return change{}, nil
 	}

@@ -80,7 +80,7 @@ func (o *owners) give(inventory *component.Inventory) {
 			continue
 		}
 		by, found := o.byFile[c.Locations[0].Path]
-		if found && o.rank[c.Locations[0].Layer] <= o.rank[by.layer] && agrees(c.Version, by.component.Version) {
+		if found && o.rank[c.Locations[0].Layer] <= o.rank[by.layer] && component.Repackages(by.component.Version, c.Version) {
 			c.Owner = by.component.PURL
 		}
 	}
@@ -93,22 +93,4 @@ func listedFile(line string) string {
 		return after
 	}
 	return line
-}
-
-// agrees says whether a distribution's version is one of a Python version:
-// "1:1.5.3+dfsg-2" and "1.5.3-r0" are of 1.5.3, and 1.5.30-1 is not.
-func agrees(python, distribution string) bool {
-	if epoch, rest, found := strings.Cut(distribution, ":"); found && strings.Trim(epoch, "0123456789") == "" {
-		distribution = rest
-	}
-	if at := strings.LastIndexByte(distribution, '-'); at >= 0 {
-		distribution = distribution[:at]
-	}
-	distribution = strings.NewReplacer("~", "", "_", "").Replace(distribution) // 1.0~rc1, 1.0_rc1
-	rest, found := strings.CutPrefix(distribution, python)
-	if !found {
-		return false
-	}
-	further := strings.TrimPrefix(rest, ".")
-	return further == "" || further[0] < '0' || further[0] > '9'
 }

@@ -60,6 +60,13 @@ func openArchive(path string) (Local, error) {
 	if err != nil {
 		return Local{}, err
 	}
+	hash, _, err := v1.SHA256(bytes.NewReader(config))
+	if err != nil {
+		return Local{}, err
+	}
+	if err := a.oneImage(hash); err != nil {
+		return Local{}, err
+	}
 	image, err := partial.CompressedToImage(saved)
 	if err != nil {
 		return Local{}, err
@@ -68,7 +75,7 @@ func openArchive(path string) (Local, error) {
 }
 
 // archive is a Docker archive and where in it the entries lie. Of two entries
-// of one name the first counts.
+// of one name the first counts for a layer, which is held to its diff ID.
 type archive struct {
 	path    string
 	entries map[string]extent
@@ -79,6 +86,7 @@ type extent struct {
 	offset, size int64
 	link         string
 	other        bool // no regular file
+	twice        bool // another entry has the same name
 }
 
 func listArchive(name string) (*archive, error) {
@@ -104,9 +112,11 @@ func listArchive(name string) (*archive, error) {
 		if err != nil {
 			return nil, err
 		}
-		if key := clean(header.Name); a.entries[key] == (extent{}) {
-			a.entries[key] = entry
+		key := clean(header.Name)
+		if first, again := a.entries[key]; again {
+			entry, entry.twice = first, true
 		}
+		a.entries[key] = entry
 	}
 }
 
@@ -151,7 +161,8 @@ func (a *archive) find(name string) (extent, error) {
 }
 
 // read gives a small entry's content. A link is not followed: the archive's own
-// description has no reason to be one.
+// description has no reason to be one, nor to be there twice: some loaders take
+// the first, and some the last.
 func (a *archive) read(name string, bound int64) ([]byte, error) {
 	entry, found := a.entries[clean(name)]
 	if !found || name == "" {
@@ -159,6 +170,9 @@ func (a *archive) read(name string, bound int64) ([]byte, error) {
 	}
 	if entry.link != "" || entry.other {
 		return nil, fmt.Errorf("%q in it is no regular file", name)
+	}
+	if entry.twice {
+		return nil, fmt.Errorf("it has two entries called %q", name)
 	}
 	r, err := a.open(entry)
 	if err != nil {

@@ -38,6 +38,24 @@ func IsLayout(dir string) bool {
 	return err == nil
 }
 
+// Besides names an entry of a layout's directory that is no part of an image
+// layout, nor of the Docker archive that one may be unpacked from; "" where there
+// is none.
+func Besides(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range entries {
+		switch entry.Name() {
+		case "oci-layout", "index.json", "blobs", "ingest", "manifest.json", "repositories":
+		default:
+			return entry.Name(), nil
+		}
+	}
+	return "", nil
+}
+
 // OpenLayout opens the only image or index of an OCI image layout on disk.
 // Manifests are checked against their digests at once, the configuration and
 // layers when they are read. An index without an image is an error. With several entries,

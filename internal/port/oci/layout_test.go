@@ -158,6 +158,18 @@ func TestOpenLayout(t *testing.T) {
 	if !oci.IsLayout(dir) || oci.IsLayout(filepath.Join(dir, "blobs")) || oci.IsLayout(filepath.Join(dir, "nothing")) {
 		t.Error("IsLayout")
 	}
+	if other, err := oci.Besides(dir); other != "" || err != nil {
+		t.Errorf("nothing is besides: %q, %v", other, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "requirements.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := oci.Besides(dir); other != "requirements.txt" || err != nil {
+		t.Errorf("a file is besides: %q, %v", other, err)
+	}
+	if _, err := oci.Besides(filepath.Join(dir, "nothing")); err == nil {
+		t.Error("nothing is there to look into")
+	}
 }
 
 // TestOpenLayoutWhich has a layout with several entries.
@@ -559,6 +571,8 @@ func TestOpenArchive(t *testing.T) {
 		{"a flipped byte in a layer", rewritten(t, path, change(isLayer, func(_ *tar.Header, content []byte) []byte { content[len(content)-6] ^= 1; return content })), "checksum"},
 		{"a layer that links to itself", rewritten(t, path, change(isLayer, func(header *tar.Header, _ []byte) []byte { return link(header.Name)(header, nil) })), "cycle"},
 		{"a layer that links out", rewritten(t, path, change(isLayer, link("../../../../../../etc/passwd"))), "layer 1: it has no"},
+		{"two manifests", doubled(t, path, isManifest), `two entries called "manifest.json"`},
+		{"two configurations", doubled(t, path, isConfig), "two entries called \"sha256:"},
 		{"a sparse layer", sparse(t, rewritten(t, path, same)), "is no regular file"},
 		{"cut off", cut, "unexpected EOF"},
 		{"no archive at all", "/dev/null", `it has no "manifest.json"`},
@@ -574,6 +588,129 @@ func TestOpenArchive(t *testing.T) {
 			wantError(t, err, test.words)
 		})
 	}
+}
+
+// TestOpenArchiveWithIndex has archives that are image layouts too, as newer
+// versions of Docker save them.
+func TestOpenArchiveWithIndex(t *testing.T) {
+	image, err := random.Image(512, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := random.Image(512, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := archive(t, image)
+	const layout, ociIndex = `{"imageLayoutVersion":"1.0.0"}`, "application/vnd.oci.image.index.v1+json"
+	blob := func(content []byte) (name, digest string) {
+		d := subject.Of(content)
+		return "blobs/sha256/" + d.Hex(), d.String()
+	}
+	raw := func(i v1.Image) []byte {
+		content, err := i.RawManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	list := func(mediaType, platform string, contents ...[]byte) string {
+		var entries []string
+		for _, content := range contents {
+			_, digest := blob(content)
+			entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"size":%d,"digest":%q%s}`, mediaType, len(content), digest, platform))
+		}
+		return `{"schemaVersion":2,"manifests":[` + strings.Join(entries, ",") + `]}`
+	}
+	const manifest, unknown = "application/vnd.oci.image.manifest.v1+json", `,"platform":{"os":"unknown","architecture":"unknown"}`
+	own, ownDigest := blob(raw(image))
+	stray, strayDigest := blob(raw(other))
+	nested := list(manifest, "", raw(image), raw(other))
+	inner, _ := blob([]byte(nested))
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"the same image":                {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image)), own: string(raw(image))}, ""},
+		"another image":                 {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(other)), stray: string(raw(other))}, "lists the image " + strayDigest},
+		"another one besides":           {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image), raw(other)), own: string(raw(image)), stray: string(raw(other))}, strayDigest},
+		"another one that is not there": {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image), raw(other)), own: string(raw(image))}, ""},
+		"an attestation":                {map[string]string{"oci-layout": layout, "index.json": list(manifest, unknown, raw(other)), stray: string(raw(other))}, ""},
+		"another one in an index":       {map[string]string{"oci-layout": layout, "index.json": list(ociIndex, "", []byte(nested)), inner: nested, own: string(raw(image)), stray: string(raw(other))}, strayDigest},
+		"no layout":                     {map[string]string{"index.json": list(manifest, "", raw(other)), stray: string(raw(other))}, ""},
+		"no index":                      {map[string]string{"oci-layout": layout}, `it has no "index.json"`},
+		"an index that is no JSON":      {map[string]string{"oci-layout": layout, "index.json": "<html>"}, "index.json cannot be read"},
+		"a manifest that is no JSON":    {map[string]string{"oci-layout": layout, "index.json": list(manifest, "", raw(image)), own: "<html>"}, own + " cannot be read"},
+	} {
+		_, err := oci.OpenArchive(enlarged(t, path, c.files))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s (own %s): %v, want %q", name, ownDigest, err, c.want)
+		}
+	}
+}
+
+// enlarged is an archive with more entries.
+func enlarged(t *testing.T, path string, files map[string]string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, text := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "enlarged.tar")
+	if err := os.WriteFile(out, append(b.Bytes(), content...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// doubled is an archive with some entries there a second time at its end.
+func doubled(t *testing.T, path string, which func(*tar.Header) bool) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, second := range []bool{false, true} {
+		r := tar.NewReader(bytes.NewReader(content))
+		for {
+			header, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if second && !which(header) {
+				continue
+			}
+			if err := w.WriteHeader(header); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(w, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out := filepath.Join(t.TempDir(), "doubled.tar")
+	if err := errors.Join(w.Close(), os.WriteFile(out, b.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // TestOpenArchiveOfDocker has an archive as Docker saves it: layers are not

@@ -130,7 +130,7 @@ func New(config Config) (*Client, error) {
 	}
 	base, err := url.Parse(strings.TrimSuffix(config.Base, "/"))
 	if err != nil {
-		return nil, fmt.Errorf("the source of advisories: %w", err)
+		return nil, fmt.Errorf("the source of advisories %s: this is no URL", Public(config.Base))
 	}
 	switch {
 	case base.Scheme == "file" && (base.Host == "" || base.Host == "localhost"):
@@ -138,7 +138,7 @@ func New(config Config) (*Client, error) {
 	case (base.Scheme == "https" || base.Scheme == "http") && base.Host != "":
 		c.base = base
 	default:
-		return nil, fmt.Errorf("the source of advisories %s: want an http, https or file URL, or a directory", config.Base)
+		return nil, fmt.Errorf("the source of advisories %s: want an http, https or file URL, or a directory", Public(config.Base))
 	}
 	return c, nil
 }
@@ -168,8 +168,29 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Base is the source's name.
-func (c *Client) Base() string { return c.config.Base }
+// Base is the source's name, without secrets.
+func (c *Client) Base() string { return Public(c.config.Base) }
+
+// Public is a location as it may be printed, kept and shipped: a URL's password
+// and user, and its query, which may be a signature, are "****".
+func Public(location string) string {
+	if !strings.Contains(location, "://") {
+		return location
+	}
+	u, err := url.Parse(location)
+	if err != nil {
+		scheme, _, _ := strings.Cut(location, "://")
+		return scheme + "://****"
+	}
+	if u.User != nil {
+		u.User = url.User("****")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "****"
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return strings.Replace(u.String(), "%2A%2A%2A%2A@", "****@", 1)
+}
 
 // Changes lists what changed in an ecosystem. tag asks only whether that is
 // another version than the tag's; "" asks for it.
@@ -235,7 +256,7 @@ func (c *Client) where(name ...string) string {
 	if c.base == nil {
 		return filepath.Join(append([]string{c.dir}, name...)...)
 	}
-	return c.base.JoinPath(name...).Redacted()
+	return Public(c.base.JoinPath(name...).String())
 }
 
 // fetch writes to what begin gives, which is asked again for every attempt.
@@ -323,6 +344,9 @@ func (c *Client) once(ctx context.Context, name []string, tag string, bound int6
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
+		if wrong := (*url.Error)(nil); errors.As(err, &wrong) {
+			wrong.URL = Public(wrong.URL)
+		}
 		return Answer{}, c.fault(ctx, err, stalled)
 	}
 	defer response.Body.Close()

@@ -317,3 +317,37 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d of %d, %v", done, total, err)
 	}
 }
+
+// What a source's URL holds of secrets is kept nowhere and said nowhere.
+func TestPublic(t *testing.T) {
+	for location, want := range map[string]string{
+		"https://example.com/osv":                 "https://example.com/osv",
+		"https://bob:secret@example.com/osv":      "https://****@example.com/osv",
+		"https://secret@example.com/osv":          "https://****@example.com/osv",
+		"https://example.com/osv?sig=secret":      "https://example.com/osv?****",
+		"https://example.com/osv#secret":          "https://example.com/osv",
+		"http://bob:sec%ret@example.com/":         "http://****",
+		"file:///srv/osv":                         "file:///srv/osv",
+		"/srv/osv@1":                              "/srv/osv@1",
+		"https://b:secret@example.com:8443/a%20b": "https://****@example.com:8443/a%20b",
+	} {
+		if got := osvexport.Public(location); got != want {
+			t.Errorf("%s: %s, want %s", location, got, want)
+		}
+	}
+	b := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://u:secret@127.0.0.1:1/", http.StatusFound)
+	})
+	for _, base := range []string{"ftp://bob:secret@example.com", "https://bob:sec%ret@example.com/", strings.Replace(b.url, "://", "://bob:secret@", 1) + "?secret=1", "http://bob:secret@127.0.0.1:1/?sig=secret"} {
+		c, err := osvexport.New(osvexport.Config{Base: base, Wait: func(context.Context, time.Duration) error { return nil }})
+		if err == nil {
+			if strings.Contains(c.Base(), "secret") {
+				t.Errorf("%s: called %s", base, c.Base())
+			}
+			_, _, err = export(t, c, "")
+		}
+		if err == nil || strings.Contains(err.Error(), "sec") {
+			t.Errorf("%s: %v", base, err)
+		}
+	}
+}
