@@ -49,9 +49,10 @@ high and critical, "unknown" counts only where it is named, "none" never fails.
 --severity and --ignore-unfixed leave findings out; --severity or --exit-code
 without --fail-on makes any finding that is shown count, as in Trivy. --exit-code
 changes the code; 0 reports and passes. A missing or damaged advisory database,
-and a target without any package, is a fault (exit code 3) and never "no
-vulnerabilities". What cannot be put down to one version is listed as not tested;
-with --require-pinned each of these counts as a finding.
+a target without any package, and one of which nothing could be tested, is a
+fault (exit code 3) and never "no vulnerabilities". What cannot be put down to
+one version is listed as not tested; with --require-pinned each of these counts
+as a finding.
 
 VEX documents (--vex) and ignore files (--ignorefile) take findings out of what
 counts; they are reported all the same. Without --ignorefile, .assayignore.yaml of
@@ -183,6 +184,8 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	}
 	host.warnOld(db, report)
 	switch {
+	case v.counted == 0 && report.Tested() == 0:
+		return fmt.Errorf("%s: nothing was tested, so nothing can be said; what is in it is listed as not tested", name)
 	case v.counted == 0 || flags.exitCode == 0:
 		return nil
 	case flags.exitCode == exitDenied:

@@ -143,6 +143,9 @@ func (v view) summary() string {
 		notes = append(notes, "none counts (--fail-on "+v.threshold.String()+")")
 	}
 	text := counts(v.Findings)
+	if v.Tested() == 0 {
+		text = "nothing was tested"
+	}
 	if len(v.Findings) == 0 && v.hidden > 0 {
 		text = "no vulnerability of those that were asked for"
 	}
