@@ -67,7 +67,7 @@ SEVERITY  ID     PACKAGE  INSTALLED  FIXED IN  WHERE                TITLE
 CRITICAL  CVE-2  libssl3  3.0.11-1   3.0.15-1  var/lib/dpkg/status  TLS
 
 suppressed (1):
-  - HIGH CVE-9 in torch 1.13.0: not_affected, vulnerable_code_not_present (vex.json, us, until 2027-01-02)
+  - HIGH CVE-9 in torch 1.13.0 at usr/lib/python3/site-packages: not_affected, vulnerable_code_not_present (vex.json, us, until 2027-01-02)
 
 not tested (1):
   - app/requirements.txt:3: numpy>=1: a range names no single version

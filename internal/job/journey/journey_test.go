@@ -361,7 +361,7 @@ func TestSourceFailsWithoutFindings(t *testing.T) {
 		}, "ignores have expired: CVE-1 (i.yaml:3, until 2026-01-02); nothing was built"},
 		"pinned": {func(r *finding.Report) {
 			r.RequirePinned, r.Inventory.Unresolved = true, []component.Unresolved{loose}
-		}, "1 requirements have no single version, the first foo>=1 in requirements.txt (scan.requirePinned); nothing was built"},
+		}, "1 requirement has no single version, the first foo>=1 in requirements.txt (scan.requirePinned); nothing was built"},
 		"loose":      {func(r *finding.Report) { r.Inventory.Unresolved = []component.Unresolved{loose} }, ""},
 		"suppressed": {func(r *finding.Report) { r.Suppressed = []finding.Suppressed{{Status: "ignored"}} }, ""},
 	} {

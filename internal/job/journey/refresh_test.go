@@ -114,7 +114,7 @@ func fromSBOM(t *testing.T, claim trust.Claim, report finding.Report) {
 		}
 		return
 	}
-	if a := said.Metadata.Annotations; len(a) != 2 || len(a[1].SBOMs) != 2 || a[1].SBOMs[0].Digest != report.SBOMs[0].Digest {
+	if a := said.Metadata.Annotations; len(a) != 3 || len(a[2].SBOMs) != 2 || a[2].SBOMs[0].Digest != report.SBOMs[0].Digest {
 		t.Errorf("annotations %+v", a)
 	}
 }
