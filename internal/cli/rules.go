@@ -111,7 +111,7 @@ func (h *Host) remarks(report finding.Report) {
 		h.warn("%s", note)
 	}
 	for _, e := range report.Expired {
-		h.say("expired ignore: %s: %s: %s", place(e.Source), e, e.Consequence())
+		h.say("expired ignore: %s: %s: %s", e.Source.String(), e, e.Consequence())
 	}
 	if n := len(report.Unpinned()); n > 0 {
 		h.say("%d not tested, and --require-pinned makes each count", n)

@@ -31,13 +31,13 @@ func (h *Host) reportTable(w io.Writer, v view) error {
 		suppressed = append(suppressed, suppression(s))
 	}
 	for _, u := range v.Inventory.Unresolved {
-		untested = append(untested, place(u.Location)+": "+u.String())
+		untested = append(untested, u.Location.String()+": "+u.String())
 	}
 	for _, e := range v.Expired {
-		expired = append(expired, place(e.Source)+": "+e.String()+": "+e.Consequence())
+		expired = append(expired, e.Source.String()+": "+e.String()+": "+e.Consequence())
 	}
 	for _, n := range v.Inventory.Notes {
-		notes = append(notes, place(n.Location)+": "+n.Text)
+		notes = append(notes, fmt.Sprintf("%s: %s", n.Location, n.Text))
 	}
 	head := "not tested"
 	if v.RequirePinned {

@@ -63,7 +63,7 @@ func where(c component.Component) string {
 	for _, l := range c.Locations {
 		switch base := path.Base(l.Path); {
 		case c.Dependency == component.Declared:
-			places = append(places, place(l))
+			places = append(places, l.String())
 		case base == "METADATA" || base == "PKG-INFO":
 			places = append(places, path.Dir(path.Dir(l.Path)))
 		default:
@@ -83,13 +83,6 @@ func where(c component.Component) string {
 	return text
 }
 
-func place(l component.Location) string {
-	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", l.Path, l.Line)
-	}
-	return l.Path
-}
-
 func suppression(s finding.Suppressed) string {
 	c := s.Finding.Component
 	words := []string{s.Status}
@@ -98,7 +91,7 @@ func suppression(s finding.Suppressed) string {
 			words = append(words, word)
 		}
 	}
-	source := place(s.Source)
+	source := s.Source.String()
 	if s.By != "" {
 		source += ", " + s.By
 	}

@@ -8,6 +8,7 @@ package component
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -89,6 +90,15 @@ type Location struct {
 	// Layer is the uncompressed digest (diff ID) of the image layer that
 	// brought it, zero outside images.
 	Layer subject.Digest `json:"layer,omitzero"`
+}
+
+// String is the place for people: "path:line", or the path alone where there
+// are no lines.
+func (l Location) String() string {
+	if l.Line > 0 {
+		return fmt.Sprintf("%s:%d", l.Path, l.Line)
+	}
+	return l.Path
 }
 
 // Unresolved is something that the target asks for and that cannot be put down

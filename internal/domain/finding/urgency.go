@@ -63,7 +63,7 @@ func ParseThreshold(words []string) (Threshold, error) {
 		case err != nil && strings.EqualFold(strings.TrimSpace(word), "none"):
 			return Threshold{}, errors.New("\"none\" stands alone")
 		case err != nil:
-			return Threshold{}, err
+			return Threshold{}, fmt.Errorf("%w, or none", err)
 		case level == Unknown:
 			t.unknown = true
 		case t.least == Unknown || level < t.least:
@@ -71,6 +71,22 @@ func ParseThreshold(words []string) (Threshold, error) {
 		}
 	}
 	return t, nil
+}
+
+// Line is a finding of a package in one line for people: severity, id, whether
+// it is known to be exploited, what fixes it, and the headline.
+func (f Finding) Line() string {
+	line := f.Severity.Level.String() + " " + f.ID
+	if f.Threat.Exploited != nil {
+		line += " (known to be exploited)"
+	}
+	if f.Fixed != "" {
+		line += ", fixed in " + f.Fixed
+	}
+	if title := f.Headline(); title != "" {
+		line += ": " + title
+	}
+	return line
 }
 
 // DefaultThreshold is high and above.

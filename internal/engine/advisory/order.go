@@ -11,6 +11,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/format/osv"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
 // order compares versions of one ecosystem. It serves one goroutine.
@@ -34,7 +35,7 @@ type reading struct {
 
 func orderOf(ecosystem string) order {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	return order{ecosystem: base, python: base == "PyPI", distribution: distributionOrder(base), known: map[string]*reading{}}
+	return order{ecosystem: base, python: base == pydist.Ecosystem, distribution: distributionOrder(base), known: map[string]*reading{}}
 }
 
 func (o order) parse(text string) *reading {

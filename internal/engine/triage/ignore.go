@@ -10,6 +10,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/ignorefile"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
 // entry is an ignore at work.
@@ -60,7 +61,7 @@ func (e *entry) fits(j *judge, f finding.Finding) bool {
 	}
 	if !e.Versions.Empty() {
 		v, err := pep440.Parse(c.Version)
-		if c.Ecosystem != "PyPI" || err != nil || !e.Versions.Contains(v) {
+		if c.Ecosystem != pydist.Ecosystem || err != nil || !e.Versions.Contains(v) {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/vex"
 	"github.com/seed-161fc314/assay/internal/format/pep440"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
 // target is what the scan is about, as a product may be called.
@@ -165,11 +166,10 @@ func (p *purl) names(c component.Component, found *purl) bool {
 
 // normal spells a name as its ecosystem does, so that two spellings compare.
 func normal(ecosystem, name string) string {
-	name = strings.ToLower(name)
-	if ecosystem != "PyPI" {
-		return name
+	if ecosystem == pydist.Ecosystem {
+		return pydist.Normalise(name)
 	}
-	return strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' }), "-")
+	return strings.ToLower(name)
 }
 
 // sameVersion compares versions of one package: by PEP 440 for Python, local
@@ -178,7 +178,7 @@ func sameVersion(ecosystem, a, b string) bool {
 	if a == b {
 		return true
 	}
-	if ecosystem != "PyPI" {
+	if ecosystem != pydist.Ecosystem {
 		return false
 	}
 	x, err := pep440.Parse(a)

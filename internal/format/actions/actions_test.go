@@ -30,7 +30,7 @@ func sample() finding.Report {
 		Upgrades: []finding.Upgrade{{Component: pillow, To: "10.3.0", All: true}},
 		Suppressed: []finding.Suppressed{{Finding: finding.Finding{ID: "CVE-2020-9", Component: pillow}, Status: "ignored", Statement: "not reachable",
 			Source: component.Location{Path: ".assayignore"}, Until: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)}},
-		Database: finding.Database{Records: 12, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}.Below("services/app")
+		Database: finding.Database{Records: 12, Ecosystems: []string{"PyPI"}, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}.Below("services/app")
 }
 
 func annotations(t *testing.T, report finding.Report) string {
@@ -117,7 +117,7 @@ func TestSummarise(t *testing.T) {
 	want := `### assay: services/app
 
 Packages tested: 2, vulnerabilities: 3, suppressed: 1, not tested: 1.
-Advisories: 12, the newest of 2026-03-01.
+Advisories: 12 of PyPI, the newest of 2026-03-01.
 
 | Severity | Vulnerability | Package | Installed | Fixed in | Where |
 |---|---|---|---|---|---|

@@ -87,19 +87,12 @@ func Annotate(w io.Writer, report finding.Report) error {
 			message = append(message, fmt.Sprintf("and %d more", len(unresolved)-most))
 			break
 		}
-		message = append(message, position(u.Location)+": "+u.String())
+		message = append(message, u.Location.String()+": "+u.String())
 	}
 	if len(report.Unpinned()) > 0 {
 		return command(w, "error", "", 0, explain.Count(len(unresolved), "not tested, which counts", "not tested, which count"), message)
 	}
 	return command(w, "notice", "", 0, fmt.Sprintf("%d not tested", len(unresolved)), message)
-}
-
-func position(l component.Location) string {
-	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", l.Path, l.Line)
-	}
-	return l.Path
 }
 
 // affected is a package with its findings, the most urgent first.
@@ -153,17 +146,7 @@ func (p *affected) lines(report finding.Report) []string {
 			lines = append(lines, fmt.Sprintf("and %d more", len(p.findings)-most))
 			break
 		}
-		line := f.Severity.Level.String() + " " + f.ID
-		if f.Threat.Exploited != nil {
-			line += " (known to be exploited)"
-		}
-		if f.Fixed != "" {
-			line += ", fixed in " + f.Fixed
-		}
-		if title := f.Headline(); title != "" {
-			line += ": " + title
-		}
-		lines = append(lines, line)
+		lines = append(lines, f.Line())
 	}
 	if image := report.Image; image.InBase(p.component) {
 		text := "It came with the base image"

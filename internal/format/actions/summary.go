@@ -65,7 +65,7 @@ func Summarise(w io.Writer, report finding.Report) error {
 	list(&b, "\nSuppressed:\n\n", rows)
 	rows = nil
 	for _, x := range report.Expired {
-		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(position(x.Source)), markdown.Escape(x.String()), markdown.Escape(x.Consequence())))
+		rows = append(rows, fmt.Sprintf("- %s: %s: %s\n", markdown.Code(x.Source.String()), markdown.Escape(x.String()), markdown.Escape(x.Consequence())))
 	}
 	list(&b, "\nExpired ignores, which count:\n\n", rows)
 	rows = nil
@@ -74,12 +74,12 @@ func Summarise(w io.Writer, report finding.Report) error {
 		if u.String() != u.Reason {
 			text = markdown.Code(u.Text) + ": "
 		}
-		rows = append(rows, fmt.Sprintf("- %s: %s%s\n", markdown.Code(position(u.Location)), text, markdown.Escape(u.Reason)))
+		rows = append(rows, fmt.Sprintf("- %s: %s%s\n", markdown.Code(u.Location.String()), text, markdown.Escape(u.Reason)))
 	}
 	list(&b, "\n"+strings.ToUpper(notTested[:1])+notTested[1:]+":\n\n", rows)
 	rows = nil
 	for _, n := range report.Inventory.Notes {
-		rows = append(rows, fmt.Sprintf("- %s: %s\n", markdown.Code(position(n.Location)), markdown.Escape(n.Text)))
+		rows = append(rows, fmt.Sprintf("- %s: %s\n", markdown.Code(n.Location.String()), markdown.Escape(n.Text)))
 	}
 	for _, text := range report.Notes {
 		rows = append(rows, "- "+markdown.Escape(text)+"\n")
@@ -114,7 +114,7 @@ func row(report finding.Report, f finding.Finding) string {
 	}
 	place := ""
 	if len(c.Locations) > 0 {
-		place = markdown.Code(position(c.Locations[0]))
+		place = markdown.Code(c.Locations[0].String())
 		if more := len(c.Locations) - 1; more > 0 {
 			place += fmt.Sprintf(" and %d more", more)
 		}
@@ -141,7 +141,7 @@ func link(id string) string {
 func suppression(s finding.Suppressed) string {
 	at := ""
 	if places := s.Finding.Component.Locations; len(places) > 0 {
-		at = " at " + markdown.Code(position(places[0]))
+		at = " at " + markdown.Code(places[0].String())
 	}
 	text := fmt.Sprintf("- %s in %s%s: %s", link(s.Finding.ID), markdown.Escape(s.Finding.Component.Name+" "+s.Finding.Component.Version), at, markdown.Escape(s.Status))
 	for _, reason := range []string{s.Justification, s.Statement} {
@@ -149,7 +149,7 @@ func suppression(s finding.Suppressed) string {
 			text += ", " + markdown.Escape(reason)
 		}
 	}
-	text += " (" + markdown.Escape(position(s.Source))
+	text += " (" + markdown.Escape(s.Source.String())
 	if !s.Until.IsZero() {
 		text += ", until " + s.Until.UTC().Format("2006-01-02")
 	}

@@ -268,7 +268,7 @@ func analysisOf(s finding.Suppressed) *cdx.VulnerabilityAnalysis {
 		parts = append(parts, "by "+s.By)
 	}
 	if s.Source.Path != "" {
-		parts = append(parts, "in "+sbom.Place(s.Source))
+		parts = append(parts, "in "+s.Source.String())
 	}
 	if !s.Until.IsZero() {
 		parts = append(parts, "until "+s.Until.UTC().Format(time.RFC3339))

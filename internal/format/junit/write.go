@@ -134,17 +134,7 @@ func testcase(report finding.Report, c component.Component) xmlCase {
 		if !same(f.Component) {
 			continue
 		}
-		line := f.Severity.Level.String() + " " + f.ID
-		if f.Threat.Exploited != nil {
-			line += " (known to be exploited)"
-		}
-		if f.Fixed != "" {
-			line += ", fixed in " + f.Fixed
-		}
-		if title := f.Headline(); title != "" {
-			line += ": " + title
-		}
-		ids, lines = append(ids, f.ID), append(lines, explain.Clean(line))
+		ids, lines = append(ids, f.ID), append(lines, explain.Clean(f.Line()))
 	}
 	if len(ids) > 0 {
 		message := strings.Join(ids[:min(len(ids), 5)], ", ")

@@ -196,19 +196,12 @@ func (p *plan) add(u finding.Upgrade) {
 		case edit:
 			t.edits = append(t.edits, pin(l, c, u))
 		case relock:
-			t.edits = append(t.edits, fmt.Sprintf("%s: %s %s -> %s; lock it again with the tool that wrote it", position(l), c.Name, c.Version, u.To))
+			t.edits = append(t.edits, fmt.Sprintf("%s: %s %s -> %s; lock it again with the tool that wrote it", l, c.Name, c.Version, u.To))
 		}
 		if !slices.ContainsFunc(t.upgrades, func(known finding.Upgrade) bool { return known.Component.Name == c.Name && known.To == u.To }) {
 			t.upgrades = append(t.upgrades, u)
 		}
 	}
-}
-
-func position(l component.Location) string {
-	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", l.Path, l.Line)
-	}
-	return l.Path
 }
 
 func isConda(c component.Component) bool { return strings.HasPrefix(c.PURL, "pkg:conda/") }
@@ -231,7 +224,7 @@ func pin(l component.Location, c component.Component, u finding.Upgrade) string 
 	if isConda(c) {
 		equals = "="
 	}
-	text := fmt.Sprintf("%s: %s%s%s -> %s%s%s", position(l), c.Name, equals, c.Version, c.Name, equals, u.To)
+	text := fmt.Sprintf("%s: %s%s%s -> %s%s%s", l, c.Name, equals, c.Version, c.Name, equals, u.To)
 	if len(c.Hashes) > 0 {
 		text += " (and its hashes)"
 	}

@@ -363,18 +363,18 @@ func (r *reader) pin(w wanted) (version string, locations []component.Location, 
 	locations = []component.Location{w.location}
 	for _, c := range r.constraints[q.name] {
 		if c.requirement.url != "" {
-			return "", nil, fmt.Sprintf("the constraint at %s:%d is a URL", c.location.Path, c.location.Line)
+			return "", nil, fmt.Sprintf("the constraint at %s is a URL", c.location)
 		}
 		bound, exact := c.requirement.specifiers.Pin()
 		switch {
 		case pinned:
 			if v, err := pep440.Parse(own); err == nil && !c.requirement.specifiers.Contains(v) {
-				return "", nil, fmt.Sprintf("it contradicts the constraint at %s:%d", c.location.Path, c.location.Line)
+				return "", nil, fmt.Sprintf("it contradicts the constraint at %s", c.location)
 			}
 		case exact:
 			v, err := pep440.Parse(bound)
 			if err != nil || !q.specifiers.Contains(v) {
-				return "", nil, fmt.Sprintf("it contradicts the constraint at %s:%d", c.location.Path, c.location.Line)
+				return "", nil, fmt.Sprintf("it contradicts the constraint at %s", c.location)
 			}
 			own, pinned = bound, true
 			locations = append(locations, c.location)

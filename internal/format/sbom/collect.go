@@ -13,6 +13,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/format/purl"
+	"github.com/seed-161fc314/assay/internal/format/pydist"
 )
 
 // Entry is one entry of a document, as it states it. What a document does not
@@ -207,7 +208,7 @@ func stated(e Entry) (component.Component, error) {
 // of distributions and of conda are listed by their own databases, a Python
 // package where its own metadata was found. All else was only asked for.
 func known(c component.Component) component.Dependency {
-	if c.Ecosystem != "PyPI" || strings.HasPrefix(c.PURL, "pkg:conda/") {
+	if c.Ecosystem != pydist.Ecosystem || strings.HasPrefix(c.PURL, "pkg:conda/") {
 		return component.Installed
 	}
 	for _, l := range c.Locations {

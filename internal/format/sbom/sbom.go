@@ -125,11 +125,3 @@ func Compact(value any) (string, error) {
 	}
 	return strings.TrimSpace(buffer.String()), nil
 }
-
-// Place is "path" or "path:line", for people.
-func Place(location component.Location) string {
-	if location.Line > 0 {
-		return fmt.Sprintf("%s:%d", location.Path, location.Line)
-	}
-	return location.Path
-}

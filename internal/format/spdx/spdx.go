@@ -165,7 +165,7 @@ func sourceInfo(locations []component.Location) string {
 		if l.Path == "" {
 			continue
 		}
-		place := sbom.Place(l)
+		place := l.String()
 		if !l.Layer.IsZero() {
 			place += " (layer " + l.Layer.String() + ")"
 		}

@@ -18,7 +18,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -344,18 +346,8 @@ func unknown(name string, key *yaml.Node, path string, known map[string]reflect.
 	if path != "" {
 		where = "under " + path
 	}
-	nearest, distance := "", 4
-	for candidate := range known {
-		if d := edits(key.Value, candidate); d < distance || d == distance && candidate < nearest {
-			nearest, distance = candidate, d
-		}
-	}
-	hint := ""
-	if nearest != "" {
-		hint = fmt.Sprintf("; did you mean %q?", nearest)
-	}
 	return &UnknownFieldError{File: name, Line: key.Line, Field: key.Value, Path: join(path, key.Value),
-		text: fmt.Sprintf("%s:%d: unknown field %q %s%s", name, key.Line, key.Value, where, hint)}
+		text: fmt.Sprintf("%s:%d: unknown field %q %s%s", name, key.Line, key.Value, where, Suggest(key.Value, slices.Collect(maps.Keys(known))))}
 }
 
 // UnknownFieldError is a mapping key that the target has no field for.
@@ -369,6 +361,21 @@ type UnknownFieldError struct {
 
 // Error names file, line, field and the nearest known name.
 func (e *UnknownFieldError) Error() string { return e.text }
+
+// Suggest is "; did you mean …?" with the nearest of some words, to append to an
+// error; "" where none is near. Of several, the first by the alphabet is taken.
+func Suggest(word string, words []string) string {
+	nearest, distance := "", 4
+	for _, candidate := range words {
+		if d := edits(word, candidate); d < distance || d == distance && candidate < nearest {
+			nearest, distance = candidate, d
+		}
+	}
+	if nearest == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", nearest)
+}
 
 // edits is the Levenshtein distance, cut off for long words.
 func edits(a, b string) int {

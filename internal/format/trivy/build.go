@@ -268,7 +268,7 @@ func (b builder) results() []result {
 		v := b.vulnerability(s.Finding, r.Target)
 		v.Assay.By, v.Assay.Justification, v.Assay.Until = s.By, s.Justification, s.Until.UTC()
 		r.ModifiedFindings = append(r.ModifiedFindings, modifiedFinding{Type: "vulnerability", Status: s.Status,
-			Statement: cmp.Or(s.Statement, s.Justification), Source: position(s.Source), Finding: v})
+			Statement: cmp.Or(s.Statement, s.Justification), Source: s.Source.String(), Finding: v})
 	}
 	order := slices.SortedFunc(maps.Keys(grouped), func(a, b group) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.target, b.target), cmp.Compare(a.kind, b.kind))
@@ -278,13 +278,6 @@ func (b builder) results() []result {
 		list = append(list, *grouped[g])
 	}
 	return list
-}
-
-func position(l component.Location) string {
-	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", l.Path, l.Line)
-	}
-	return l.Path
 }
 
 func packageID(c component.Component) string { return c.Name + "@" + c.Version }
@@ -343,7 +336,7 @@ func (b builder) place(f finding.Finding) place {
 	c, at := f.Component, first(f.Component)
 	p := place{Dependency: string(c.Dependency), Groups: c.Groups, Path: at.Path, Line: at.Line, BaseImage: b.report.Image.InBase(c), Owner: c.Owner, Threat: f.Threat}
 	for _, l := range c.Locations[min(1, len(c.Locations)):] {
-		p.Also = append(p.Also, position(l))
+		p.Also = append(p.Also, l.String())
 	}
 	return p
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -217,11 +218,11 @@ func hint(message, family string) string {
 				fields = append(fields, t.Field(i).Tag.Get("cel"))
 			}
 		}
-		return ownLine(suggest(field, fields))
+		return ownLine(strictyaml.Suggest(field, fields))
 	}
 	if _, rest, found := strings.Cut(message, "undeclared reference to '"); found {
 		name, _, _ := strings.Cut(rest, "'")
-		return ownLine(suggest(name, []string{"predicate", "image", "claim", "request", "now", "findings", "scan", "components"}))
+		return ownLine(strictyaml.Suggest(name, []string{"predicate", "image", "claim", "request", "now", "findings", "scan", "components"}))
 	}
 	return ""
 }

@@ -222,7 +222,7 @@ func (l *loader) requirement(where place, r v1alpha1.Requirement, signers map[st
 	uri, known := predicate.TypeOf(r.Type)
 	compiled := requirement{name: r.Name, uri: uri, family: predicate.Family(uri)}
 	if !known {
-		l.fail(where.at("type"), "%q is no predicate type; want a URI, or one of %s%s", r.Type, strings.Join(shortNames[:], ", "), suggest(r.Type, shortNames[:]))
+		l.fail(where.at("type"), "%q is no predicate type; want a URI, or one of %s%s", r.Type, strings.Join(shortNames[:], ", "), strictyaml.Suggest(r.Type, shortNames[:]))
 	}
 	if len(r.Signers) == 0 {
 		l.fail(where.at("signers"), "the list is empty: evidence that anybody could sign proves nothing")
@@ -231,7 +231,7 @@ func (l *loader) requirement(where place, r v1alpha1.Requirement, signers map[st
 	for i, name := range r.Signers {
 		signer, known := signers[name]
 		if !known {
-			l.fail(where.at("signers", i), "%q is not among spec.signers%s", name, suggest(name, keysOf(signers)))
+			l.fail(where.at("signers", i), "%q is not among spec.signers%s", name, strictyaml.Suggest(name, keysOf(signers)))
 		}
 		compiled.signers = append(compiled.signers, signer)
 	}
@@ -273,42 +273,4 @@ func keysOf[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// suggest names the nearest of some words, as a question to append.
-func suggest(word string, words []string) string {
-	nearest, distance := "", 3
-	for _, candidate := range words {
-		if d := edits(word, candidate); d < distance {
-			nearest, distance = candidate, d
-		}
-	}
-	if nearest == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", nearest)
-}
-
-// edits is the Levenshtein distance of two short words.
-func edits(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			next := min(row[j]+1, row[j-1]+1, diagonal+1)
-			if a[i-1] == b[j-1] {
-				next = min(next, diagonal)
-			}
-			diagonal, row[j] = row[j], next
-		}
-	}
-	return row[len(b)]
 }
