@@ -210,9 +210,11 @@ type Database struct {
 	// URI names the database: "https://osv.dev" for OSV records, or
 	// SampleURI.
 	URI string `json:"uri"`
-	// Ecosystems are what it holds, sorted.
+	// Ecosystems are those of it that were asked, sorted; in what is said of a
+	// whole database, all.
 	Ecosystems []string `json:"ecosystems"`
-	// Records counts advisories over all ecosystems.
+	// Records counts the advisories of these ecosystems. The dates below are
+	// theirs, too.
 	Records int `json:"records"`
 	// Version is a digest over the index files: the same advisories give
 	// the same version.

@@ -123,7 +123,7 @@ func TestBelow(t *testing.T) {
 			}
 		}
 	}
-	if c.Locations[0].Path != "requirements.txt" {
+	if c.Locations[0].Path != "requirements.txt" || report.Inventory.Notes[0].Location.Path != "requirements.txt" {
 		t.Error("the report was changed")
 	}
 }

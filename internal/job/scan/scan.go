@@ -30,8 +30,10 @@ import (
 // Advisories are what a scan matches against.
 type Advisories interface {
 	advisory.Source
-	// Info names them, for reports and evidence.
+	// Info names them all; Used names those of some ecosystems, for reports and
+	// evidence.
 	Info() finding.Database
+	Used(ecosystems []string) finding.Database
 }
 
 // Config is what a Scanner works with; Advisories and Now must be there.
@@ -115,7 +117,7 @@ func (s *Scanner) Image(ctx context.Context, image v1.Image, named Named) (findi
 }
 
 func (s *Scanner) report(ctx context.Context, report finding.Report, looked string, find func() (component.Inventory, error)) (finding.Report, error) {
-	report.Started, report.Database = s.config.Now().UTC(), s.config.Advisories.Info()
+	report.Started = s.config.Now().UTC()
 	inventory, err := find()
 	if err != nil {
 		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)
@@ -126,6 +128,7 @@ func (s *Scanner) report(ctx context.Context, report finding.Report, looked stri
 	}
 	tested := s.testable(&report)
 	report.Inventory.Sort()
+	report.Database = s.config.Advisories.Used(ecosystems(tested))
 	report.Findings, err = advisory.Match(ctx, tested, s.config.Advisories)
 	if err != nil {
 		return finding.Report{}, fmt.Errorf("scanning %s: %w", report.Target, err)

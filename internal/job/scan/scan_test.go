@@ -260,6 +260,7 @@ func (c *configured) RawConfigFile() ([]byte, error) { return c.config, nil }
 // strict covers only PyPI, and is no sample.
 type strict struct{ *advisorydb.Database }
 
+func (s strict) Used([]string) finding.Database                               { return s.Info() }
 func (s strict) Info() finding.Database                                       { return finding.Database{URI: "https://osv.dev"} }
 func (s strict) Lookup(context.Context, string, string) ([]osv.Record, error) { return nil, nil }
 

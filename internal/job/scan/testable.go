@@ -58,6 +58,17 @@ func some(list []component.Component) string {
 	return text
 }
 
+// ecosystems are those of an inventory, each once.
+func ecosystems(inventory component.Inventory) []string {
+	var list []string
+	for _, c := range inventory.Components {
+		if !slices.Contains(list, c.Ecosystem) {
+			list = append(list, c.Ecosystem)
+		}
+	}
+	return list
+}
+
 func whyUntested(ecosystem string, os *component.OperatingSystem) string {
 	switch {
 	case ecosystem == conda.Ecosystem:

@@ -166,18 +166,23 @@ func (d *Database) add(path string) error {
 		return fmt.Errorf("%s and %s both hold %s; remove one of them", twin.path, f.path, f.header.Name)
 	}
 	d.files = append(d.files, f)
-	d.info.Ecosystems = append(d.info.Ecosystems, f.header.Name)
-	d.info.Records += f.header.Records
-	if f.header.Newest.After(d.info.LastUpdate) {
-		d.info.LastUpdate = f.header.Newest
-	}
-	if d.info.Built.IsZero() || f.header.Built.Before(d.info.Built) {
-		d.info.Built = f.header.Built
-	}
-	if d.info.Current.IsZero() || f.header.Current.Before(d.info.Current) {
-		d.info.Current = f.header.Current
-	}
+	count(&d.info, f.header)
 	return nil
+}
+
+// count adds an ecosystem to what is said of a database.
+func count(info *finding.Database, e Ecosystem) {
+	info.Ecosystems = append(info.Ecosystems, e.Name)
+	info.Records += e.Records
+	if e.Newest.After(info.LastUpdate) {
+		info.LastUpdate = e.Newest
+	}
+	if info.Built.IsZero() || e.Built.Before(info.Built) {
+		info.Built = e.Built
+	}
+	if info.Current.IsZero() || e.Current.Before(info.Current) {
+		info.Current = e.Current
+	}
 }
 
 func openFile(path string) (*file, error) {
@@ -276,8 +281,27 @@ func (d *Database) inflate(packed []byte, records []osv.Record) error {
 	return decodeText(plain, records)
 }
 
-// Info says what the database is, for reports and evidence.
+// Info says what the whole database is.
 func (d *Database) Info() finding.Database { return d.info }
+
+// Used says what the database is to a scan that asked for these ecosystems, with
+// or without releases: counts and dates are of these alone, so that a neighbour
+// that nobody asked makes them neither older nor newer. The version stays that of
+// the whole. With the sample, or where none of them is there, it is Info.
+func (d *Database) Used(ecosystems []string) finding.Database {
+	used := d.info
+	used.Ecosystems, used.Records = nil, 0
+	used.LastUpdate, used.Built, used.Current = time.Time{}, time.Time{}, time.Time{}
+	for _, f := range d.files {
+		if slices.ContainsFunc(ecosystems, func(e string) bool { return d.file(e) == f }) {
+			count(&used, f.header)
+		}
+	}
+	if len(used.Ecosystems) == 0 {
+		return d.info
+	}
+	return used
+}
 
 // Ecosystems lists what is in it, one entry for each index file.
 func (d *Database) Ecosystems() []Ecosystem {

@@ -212,6 +212,28 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// What nobody asked makes what was asked neither older nor newer.
+func TestUsed(t *testing.T) {
+	dir := t.TempDir()
+	importAll(t, dir, writeZip(t, zip.Deflate, members()...))
+	db := open(t, dir)
+	all := db.Info()
+	python := db.Ecosystems()[1]
+	want := finding.Database{URI: all.URI, Version: all.Version, Ecosystems: []string{"PyPI"}, Records: python.Records, LastUpdate: python.Newest, Built: now, Current: python.Current}
+	if diff := cmp.Diff(want, db.Used([]string{"PyPI", "conda"})); diff != "" {
+		t.Error(diff)
+	}
+	if python.Current.Equal(all.Current) || python.Records == all.Records {
+		t.Error("the data does not tell PyPI from all")
+	}
+	if got := db.Used([]string{"Debian:12", "PyPI", "Debian:11"}); !slices.Equal(got.Ecosystems, []string{"Debian", "PyPI"}) || !got.Current.Equal(all.Current) || got.Records != 2+python.Records {
+		t.Errorf("%+v", got)
+	}
+	if diff := cmp.Diff(all, db.Used([]string{"conda"})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestOpenNothing(t *testing.T) {
 	empty := t.TempDir()
 	for name, dir := range map[string]string{
