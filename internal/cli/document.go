@@ -67,7 +67,7 @@ func (h *Host) openDocument(name, file string) (target, error) {
 		return target{}, usage("%s: %v", name, err)
 	}
 	if format == "" {
-		return target{}, usage("%s is no SBOM", name).withHint("%v", sbom.ErrUnsupported)
+		return target{}, usage("%s is no SBOM", name).withHint("CycloneDX 1.2 to 1.7 and SPDX 2.2 and 2.3 are read, both in JSON; anything else is a target without sbom:")
 	}
 	// A byte order mark is no JSON, and some tools write one.
 	document, err := scan.Decode(format, bytes.TrimPrefix(content, []byte("\xef\xbb\xbf")), file)

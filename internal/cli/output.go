@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +48,9 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 		return produce(h.Out)
 	}
 	target := h.path(output)
+	if _, err := os.Stat(filepath.Dir(target)); err != nil {
+		return usage("--output %s: the directory %s cannot be written to: %v", output, filepath.Dir(target), errors.Unwrap(err))
+	}
 	temporary, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
 	if err != nil {
 		return fmt.Errorf("--output %s: %w", output, err)

@@ -127,6 +127,9 @@ func runScan(ctx context.Context, host *Host, name string, flags scanFlags) erro
 	if err != nil {
 		return usage("--fail-on: %v", err)
 	}
+	if err := host.present(name); err != nil {
+		return err
+	}
 	rules, err := flags.rules.read(host)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func tired() finding.Report {
 		Upgrades: []finding.Upgrade{{Component: arrow, To: "14.0.1", All: true}, {Component: ssl, To: "3.0.15-1", All: true}, {Component: torch, To: "2.2.0"}, {Component: dev, To: "24.3.0", All: true}},
 		Suppressed: []finding.Suppressed{{Finding: finding.Finding{ID: "CVE-9", Component: torch, Severity: rated(finding.High)}, Status: "not_affected", Justification: "vulnerable_code_not_present",
 			Source: component.Location{Path: "vex.json"}, By: "us", Until: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)}},
-		Database: finding.Database{Records: 17000, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}
+		Database: finding.Database{Records: 17000, Ecosystems: []string{"Debian", "PyPI"}, LastUpdate: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}}
 }
 
 func printed(t *testing.T, host *Host, report finding.Report) string {
@@ -53,7 +53,7 @@ func printed(t *testing.T, host *Host, report finding.Report) string {
 }
 
 const piped = `registry.example.com/app:1: 4 packages tested (1 declared, 3 installed)
-advisories: 17000, newest of 2026-03-01
+advisories: 17000 of Debian, PyPI, newest of 2026-03-01
 
 in this image's own layers:
 SEVERITY  ID     KEV              EPSS   PACKAGE  INSTALLED  FIXED IN  WHERE                          TITLE

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -212,12 +214,16 @@ type target struct {
 	index subject.Digest
 }
 
-const targetHelp = "a directory, a requirements file, a lockfile, an image reference, oci:DIR (an OCI image layout),\n" +
-	"docker-archive:FILE, or an SBOM: CycloneDX or SPDX in JSON, told by its content (sbom:-\n" +
-	"reads standard input)"
+const targetHelp = "a directory, one file that names packages (requirements, a lockfile,\n" +
+	"a notebook, …), an image reference, oci:DIR (an OCI image layout),\n" +
+	"docker-archive:FILE, or an SBOM: CycloneDX or SPDX in JSON, told by its content\n" +
+	"(sbom:- reads standard input)"
 
 // open finds out what a target is and opens it.
 func (h *Host) open(ctx context.Context, name, platform string) (target, error) {
+	if err := h.present(name); err != nil {
+		return target{}, err
+	}
 	if platform == "" {
 		platform = "linux/" + runtime.GOARCH
 	}
@@ -264,13 +270,10 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		return target{}, err
 	}
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".json") || scan.Reads(filepath.ToSlash(name)) {
-		return target{}, usage("%s does not exist", name).withHint("a target is %s", targetHelp)
-	}
 	client := h.registries()
 	resolved, err := client.Resolve(ctx, name)
 	if err != nil {
-		return target{}, err
+		return target{}, fmt.Errorf("no file or directory is called %s, and as an image: %w", name, err)
 	}
 	image, err := client.Image(ctx, resolved, platform)
 	if err != nil {
@@ -286,6 +289,29 @@ func (h *Host) open(ctx context.Context, name, platform string) (target, error) 
 		t.index = resolved.Digest
 	}
 	return t, err
+}
+
+// present refuses a target that can only be a file or a directory and is not
+// there, so that this is said before anything else that is missing. Any other
+// name may be an image's.
+func (h *Host) present(name string) error {
+	file, local := name, localTarget(name) || slices.Contains([]string{".txt", ".json", ".tar", ".toml", ".lock", ".yml", ".yaml", ".ipynb"}, path.Ext(name)) || scan.Reads(filepath.ToSlash(name))
+	for _, scheme := range []string{"oci:", "docker-archive:", "sbom:"} {
+		if rest, found := strings.CutPrefix(name, scheme); found {
+			file = rest
+			if scheme == "oci:" {
+				file, _, _ = strings.Cut(rest, "@")
+			}
+			if scheme == "sbom:" && rest == "-" {
+				return nil
+			}
+			break
+		}
+	}
+	if _, err := os.Stat(h.path(file)); local && errors.Is(err, fs.ErrNotExist) {
+		return usage("%s does not exist", name).withHint("a target is %s", strings.ReplaceAll(targetHelp, "\n", " "))
+	}
+	return nil
 }
 
 func openFiles(name, dir, file string) (target, error) {

@@ -219,7 +219,11 @@ func (r *reader) content(name string) ([]byte, error) {
 	}
 	file, err := r.fsys.Open(name)
 	if err != nil {
-		return nil, err
+		var opening *fs.PathError
+		if errors.As(err, &opening) { // the call that failed is nothing to a user
+			err = opening.Err
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {

@@ -158,7 +158,7 @@ func TestErrors(t *testing.T) {
 		want  string
 	}{
 		"missing":         {map[string]string{}, "requirements.txt"},
-		"missing include": {map[string]string{"requirements.txt": "x==1\n-r gone.txt\n"}, "requirements.txt:2: open gone.txt"},
+		"missing include": {map[string]string{"requirements.txt": "x==1\n-r gone.txt\n"}, "requirements.txt:2: gone.txt: file does not exist"},
 		"NUL":             {map[string]string{"requirements.txt": "x==1\n\x00"}, "requirements.txt:2: a NUL byte"},
 		"not UTF-8":       {map[string]string{"requirements.txt": "\xff\n"}, "requirements.txt:1: not UTF-8"},
 		"coding":          {map[string]string{"requirements.txt": "# vim: fileencoding=cp1251\nx==1\n"}, `requirements.txt:1: the encoding "cp1251" is not read`},

@@ -224,7 +224,7 @@ func (i *importer) zip(ctx context.Context, handle io.ReaderAt, size int64, path
 	}
 	counted.done = true
 	if err != nil {
-		return fmt.Errorf("%s is no complete zip file: %w; fetch it again", path, err)
+		return fmt.Errorf("%s is no complete zip file: %w; fetch it again, or name a zip, a .json record, a directory, or KEV or EPSS", path, err)
 	}
 	if len(archive.File) > i.config.files {
 		return &limit.Error{What: path, Bound: int64(i.config.files), Unit: "files"}
