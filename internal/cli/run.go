@@ -146,7 +146,7 @@ func runJourney(ctx context.Context, host *Host, dir string, flags runFlags) err
 		defer config.cleanup()
 	}
 	if db.Info().Sample {
-		host.warn("the advisories are the built-in sample of %d; import real ones with `assay db import`", db.Info().Records)
+		host.warn("the advisories are the built-in sample of %d; `assay db update` fetches real ones", db.Info().Records)
 	}
 	config.Progress = host.progress
 	j, err := journey.New(config.Config)

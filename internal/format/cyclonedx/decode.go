@@ -161,19 +161,19 @@ func (d *decoder) tool(metadata strictjson.Members) {
 			return
 		}
 	}
-	for _, raw := range list {
-		tool, err := strictjson.Object(raw, "tool", strictjson.Bounds{})
-		if err != nil {
-			return
-		}
-		t := strictjson.Texts{Members: tool}
-		name, version := t.Get("name"), t.Get("version")
-		if name == "assay" {
-			d.document.ToolVersion = version
-		}
-		d.document.Tool = strings.TrimSpace(name + " " + version)
+	if len(list) == 0 {
 		return
 	}
+	tool, err := strictjson.Object(list[0], "tool", strictjson.Bounds{})
+	if err != nil {
+		return
+	}
+	t := strictjson.Texts{Members: tool}
+	name, version := t.Get("name"), t.Get("version")
+	if name == "assay" {
+		d.document.ToolVersion = version
+	}
+	d.document.Tool = strings.TrimSpace(name + " " + version)
 }
 
 func (d *decoder) components(bom strictjson.Members) error { return d.walk(bom, 0) }

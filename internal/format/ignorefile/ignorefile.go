@@ -273,7 +273,7 @@ func keys(document strictyaml.Document) (map[string]bool, error) {
 	}
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(content, &top); err != nil {
-		return nil, fmt.Errorf("%s:%d: want a mapping with ignore:", document.File, document.Line)
+		return nil, fmt.Errorf("%s:%d: want a mapping with the key ignore", document.File, document.Line)
 	}
 	found := map[string]bool{}
 	for key := range top {

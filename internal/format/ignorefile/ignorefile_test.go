@@ -68,7 +68,7 @@ func TestBadOwn(t *testing.T) {
 		"an absolute path":   {"services/*", "/services/*", "relative to the scanned target"},
 		"a list of lists":    {"  - id: GHSA-a\n    purl: pkg:pypi/numpy@1.20\n    reason: build time only\n", "  - [a]\n", "x.yaml"},
 		"two documents":      {"# why things do not count\n", "a: 1\n---\n", "found 2"},
-		"a list":             {own, "- id: CVE-1\n", "want a mapping with ignore:"},
+		"a list":             {own, "- id: CVE-1\n", "want a mapping with the key ignore"},
 	} {
 		content := strings.Replace(own, c.old, c.new, 1)
 		if content == own {

@@ -32,7 +32,7 @@ func EnvironmentOf(python, platform string) (Environment, error) {
 	if python != "" {
 		m := pythonVersion.FindStringSubmatch(python)
 		if m == nil {
-			return Environment{}, fmt.Errorf("Python version %q: want one such as 3.12 or 3.12.4", python)
+			return Environment{}, fmt.Errorf("the Python version %q: want one such as 3.12 or 3.12.4", python)
 		}
 		e.PythonVersion, e.PythonFullVersion = m[1], python
 		if m[2] == "" {
