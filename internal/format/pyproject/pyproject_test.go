@@ -231,7 +231,7 @@ func TestErrors(t *testing.T) {
 		{"setup.cfg", "[a]\nx\n", "app/setup.cfg:2: neither a section"},
 		{"setup.cfg", "x = 1\n", "app/setup.cfg:1: neither a section"},
 		{"setup.cfg", "[a]\nx=\xff\n", "app/setup.cfg:2: not UTF-8"},
-		{"setup.cfg", "[options]\ninstall_requires = file: gone.txt\n", "app/setup.cfg:2: open app/gone.txt"},
+		{"setup.cfg", "[options]\ninstall_requires = file: gone.txt\n", "app/setup.cfg:2: app/gone.txt"},
 		{"other.toml", "", "is no project file"},
 		{"setup.py", strings.Repeat(" ", limit.Lockfile+1), "larger than the bound"},
 	} {
