@@ -46,7 +46,7 @@ func asked(db finding.Database) string {
 	if db.Sample {
 		return fmt.Sprintf("the built-in SAMPLE of %d, which knows a handful of packages; `assay db update` fetches real ones", db.Records)
 	}
-	text := fmt.Sprintf("%d, newest of %s", db.Records, db.LastUpdate.Format(time.DateOnly))
+	text := fmt.Sprintf("%d of %s, newest of %s", db.Records, strings.Join(db.Ecosystems, ", "), db.LastUpdate.Format(time.DateOnly))
 	if !db.Current.IsZero() {
 		text += ", known to be current on " + db.Current.Format(time.DateOnly)
 	}

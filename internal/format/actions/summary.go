@@ -35,7 +35,7 @@ func Summarise(w io.Writer, report finding.Report) error {
 	if report.Database.Sample {
 		fmt.Fprintf(&b, "**Only the built-in sample of %d advisories was asked.**\n", report.Database.Records)
 	} else {
-		fmt.Fprintf(&b, "Advisories: %d, the newest of %s", report.Database.Records, report.Database.LastUpdate.Format("2006-01-02"))
+		fmt.Fprintf(&b, "Advisories: %d of %s, the newest of %s", report.Database.Records, markdown.Escape(strings.Join(report.Database.Ecosystems, ", ")), report.Database.LastUpdate.Format("2006-01-02"))
 		if current := report.Database.Current; !current.IsZero() {
 			b.WriteString(", known to be current on " + current.Format("2006-01-02"))
 		}
