@@ -5,13 +5,17 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // quantityText bounds and splits a Kubernetes quantity (API reference,
 // "Quantity"): a signed decimal and a binary suffix, a decimal suffix or an
 // exponent. The exponent has two digits at most: nothing that is counted
-// needs more, and longer ones would make numbers of any size.
-var quantityText = regexp.MustCompile(`^([+-]?(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32}))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?[0-9]{1,2})?$`)
+// needs more, and longer ones would make numbers of any size. Bounded
+// repetitions compile slowly, so this waits until a policy needs it.
+var quantityText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([+-]?(?:[0-9]{1,32}(?:\.[0-9]{0,32})?|\.[0-9]{1,32}))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?[0-9]{1,2})?$`)
+})
 
 // binary and decimal are the suffixes, smallest first.
 var (
@@ -26,7 +30,7 @@ type quantity struct {
 }
 
 func parseQuantity(text string) (quantity, bool) {
-	parts := quantityText.FindStringSubmatch(text)
+	parts := quantityText().FindStringSubmatch(text)
 	if parts == nil {
 		return quantity{}, false
 	}

@@ -5,17 +5,21 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/semver"
 )
 
 // versionText is a whole semantic version (semver.org 2.0.0, section 2 and
-// 9-10), without the "v" that Go puts before it.
-var versionText = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+// 9-10), without the "v" that Go puts before it; compiled at its first use, as
+// quantityText is.
+var versionText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
+})
 
 // parseVersion gives the spelling that golang.org/x/mod/semver compares.
 func parseVersion(text string) (string, bool) {
-	if !versionText.MatchString(text) || !semver.IsValid("v"+text) {
+	if !versionText().MatchString(text) || !semver.IsValid("v"+text) {
 		return "", false
 	}
 	return "v" + text, true
@@ -34,7 +38,9 @@ var (
 	comparator = regexp.MustCompile(`^(==|=|!=|!|>=|<=|>|<)?(.+)$`)
 	// spaced joins an operator to the version after it.
 	spaced       = regexp.MustCompile(`(==|=|!=|!|>=|<=|>|<)\s+`)
-	wildcardPart = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})(?:\.(0|[1-9][0-9]{0,17}))?\.[xX*](?:\.[xX*])?$`)
+	wildcardPart = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(0|[1-9][0-9]{0,17})(?:\.(0|[1-9][0-9]{0,17}))?\.[xX*](?:\.[xX*])?$`)
+	})
 )
 
 func parseRange(text string) (versionRange, error) {
@@ -71,7 +77,7 @@ func parseBound(word string) ([]versionBound, error) {
 	if version, ok := parseVersion(parts[2]); ok {
 		return []versionBound{{operator, version}}, nil
 	}
-	wild := wildcardPart.FindStringSubmatch(parts[2])
+	wild := wildcardPart().FindStringSubmatch(parts[2])
 	if wild == nil || operator != "=" {
 		return nil, fmt.Errorf("%q: want a version such as 1.2.3, or 1.x without an operator", word)
 	}

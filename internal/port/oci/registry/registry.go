@@ -62,7 +62,7 @@ func Open(dir string, config Config) (*Registry, error) {
 
 var (
 	repositoryShape = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagShape        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	tagShape        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`)
 	uploadShape     = regexp.MustCompile(`^[a-f0-9]{32}$`)
 )
 
@@ -71,6 +71,10 @@ type problem struct {
 	status        int
 	code, message string
 }
+
+// isTag says whether a text has the form of a tag. Its length is counted here: as
+// a repetition it would be compiled 128 times over at every start.
+func isTag(text string) bool { return len(text) <= 128 && tagShape.MatchString(text) }
 
 // Error is the message.
 func (p *problem) Error() string { return p.message }
@@ -318,7 +322,7 @@ func (r *Registry) resolve(repository, which string) (subject.Digest, error) {
 		}
 		return digest, nil
 	}
-	if !tagShape.MatchString(which) {
+	if !isTag(which) {
 		return subject.Digest{}, unknown
 	}
 	content, err := os.ReadFile(r.repo(repository, "_tags", which))
@@ -369,7 +373,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, request *http.Request, rep
 	if byDigest && named != digest {
 		return fail(http.StatusBadRequest, "DIGEST_INVALID", "the manifest is %s, not %s", digest, which)
 	}
-	if !byDigest && !tagShape.MatchString(which) {
+	if !byDigest && !isTag(which) {
 		return fail(http.StatusBadRequest, "TAG_INVALID", "%q is no tag", which)
 	}
 	file, err := json.Marshal(stored{MediaType: request.Header.Get("Content-Type"), Content: content})
@@ -447,7 +451,7 @@ func (r *Registry) tags(w http.ResponseWriter, _ *http.Request, repository strin
 	}
 	tags := []string{}
 	for _, e := range entries {
-		if tagShape.MatchString(e.Name()) {
+		if isTag(e.Name()) {
 			tags = append(tags, e.Name())
 		}
 	}
