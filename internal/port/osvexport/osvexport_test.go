@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func googHash(content string) string {
 type bucket struct {
 	*osvexport.Client
 	url    string
-	asked  int
+	asked  atomic.Int32
 	waited []time.Duration
 }
 
@@ -44,7 +45,7 @@ func serve(t *testing.T, handler http.HandlerFunc) *bucket {
 	t.Helper()
 	b := &bucket{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.asked++
+		b.asked.Add(1)
 		handler(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -134,9 +135,9 @@ func TestStumbles(t *testing.T) {
 			<-r.Context().Done()
 		},
 	} {
-		times := 0
+		var times atomic.Int32
 		b := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			if times++; times <= 2 {
+			if times.Add(1) <= 2 {
 				fault(w, r)
 				return
 			}
@@ -146,8 +147,8 @@ func TestStumbles(t *testing.T) {
 			t.Errorf("%s: %q after %v, %v", name, got, b.waited, err)
 		}
 		b = serve(t, fault)
-		if _, _, err := export(t, b.Client, ""); err == nil || b.asked < 5 || !strings.Contains(err.Error(), "all.zip") || !strings.Contains(err.Error(), "after 5 attempts") || fmt.Sprint(b.waited) != "[1s 2s 4s 8s]" {
-			t.Errorf("%s for ever: asked %d times, waited %v, %v", name, b.asked, b.waited, err)
+		if _, _, err := export(t, b.Client, ""); err == nil || b.asked.Load() < 5 || !strings.Contains(err.Error(), "all.zip") || !strings.Contains(err.Error(), "after 5 attempts") || fmt.Sprint(b.waited) != "[1s 2s 4s 8s]" {
+			t.Errorf("%s for ever: asked %d times, waited %v, %v", name, b.asked.Load(), b.waited, err)
 		}
 	}
 }
@@ -198,7 +199,7 @@ func TestRefuses(t *testing.T) {
 	}
 	b := serve(t, http.NotFound)
 	var missing *osvexport.NotFoundError
-	if _, _, err := export(t, b.Client, ""); !errors.As(err, &missing) || b.asked != 1 {
+	if _, _, err := export(t, b.Client, ""); !errors.As(err, &missing) || b.asked.Load() != 1 {
 		t.Errorf("not there: %v", err)
 	}
 	// On the same host a redirect is followed.
