@@ -80,7 +80,7 @@ func TestOddTypes(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		made, err := tarball.LayerFromReader(&b)
+		made, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
 		if err != nil {
 			t.Fatal(err)
 		}
