@@ -203,7 +203,8 @@ func TestImportManyFiles(t *testing.T) {
 	var buffer bytes.Buffer
 	w := zip.NewWriter(&buffer)
 	for i := range 60_000 {
-		if _, err := w.Create(fmt.Sprint(i)); err != nil {
+		// Stored: a compressor for each would take longer than the test.
+		if _, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprint(i), Method: zip.Store}); err != nil {
 			t.Fatal(err)
 		}
 	}
