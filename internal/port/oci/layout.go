@@ -165,6 +165,12 @@ func (l *layoutLayer) MediaType() (types.MediaType, error) { return l.descriptor
 // Compressed reads the file; its end is an error unless the bytes were those
 // of the digest.
 func (l *layoutLayer) Compressed() (io.ReadCloser, error) {
+	// What lies behind the listed size would be found too late: a registry may
+	// have answered by then.
+	name := filepath.Join(string(l.dir), "blobs", l.descriptor.Digest.Algorithm, l.descriptor.Digest.Hex)
+	if info, err := os.Stat(name); err == nil && info.Size() != l.descriptor.Size {
+		return nil, fmt.Errorf("the layer listed as %s has %d bytes, and the manifest says %d", l.descriptor.Digest, info.Size(), l.descriptor.Size)
+	}
 	file, err := l.dir.Blob(l.descriptor.Digest)
 	if err != nil {
 		return nil, err
