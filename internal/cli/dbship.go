@@ -8,15 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
-	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/advisories"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/oci"
-	"github.com/seed-161fc314/assay/internal/port/signing/file"
 )
 
 const layoutPrefix = "oci:"
@@ -56,7 +53,7 @@ func runDBExport(ctx context.Context, host *Host, to, dir, key, format string) e
 	if key == "" {
 		return usage("--key is missing").withHint("what is not signed could not be pulled; `assay key generate` makes a key pair")
 	}
-	signer, err := file.Open(host.path(key), host.password)
+	signer, err := host.signerOf(ctx, key, host.password)
 	if err != nil {
 		return err
 	}
@@ -145,13 +142,9 @@ func runDBPull(ctx context.Context, host *Host, from, dir, key, format string, f
 	if key == "" {
 		return usage("--key is missing").withHint("name the public key that the database is signed with, such as --key assay.pub")
 	}
-	pem, err := host.readFile(key, limit.KeyFile)
+	signer, err := host.trusted(ctx, "--key", key)
 	if err != nil {
 		return err
-	}
-	signer, err := trust.ParseSigner(key, pem)
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
 	}
 	target, err := host.databaseDir(dir)
 	if err != nil {

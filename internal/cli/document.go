@@ -83,26 +83,13 @@ func (t target) listed() scan.Listed {
 		Format: t.document.Format, Tool: t.document.Tool, Created: t.document.Created, Digest: t.content, Source: t.name}}}
 }
 
-// signer reads a public key file.
-func (h *Host) signer(flag, file string) (trust.Signer, error) {
-	pem, err := h.readFile(file, limit.KeyFile)
-	if err != nil {
-		return trust.Signer{}, err
-	}
-	signer, err := trust.ParseSigner(file, pem)
-	if err != nil {
-		return trust.Signer{}, fmt.Errorf("%s %s: %w", flag, file, err)
-	}
-	return signer, nil
-}
-
 // scanSigned scans an image from the SBOMs that --key signed. Neither its
 // layers nor its configuration are fetched.
 func (h *Host) scanSigned(ctx context.Context, scanner *scan.Scanner, name string, flags scanFlags) (finding.Report, error) {
 	if _, err := os.Stat(h.path(name)); err == nil || localTarget(name) {
 		return finding.Report{}, usage("%s: --from-sbom is for an image in a registry", name).withHint("what lies here is scanned without it; an SBOM in a file is a target itself")
 	}
-	signer, err := h.signer("--key", flags.key)
+	signer, err := h.trusted(ctx, "--key", flags.key)
 	if err != nil {
 		return finding.Report{}, err
 	}

@@ -67,11 +67,11 @@ func newKeyPublic(host *Host) *cobra.Command {
 	command := &cobra.Command{
 		Use: "public", Short: "Print the public key of a private key", Args: cobra.NoArgs,
 		Example: "  assay key public --key assay.key --output assay.pub",
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if key == "" {
 				return usage("--key is missing").withHint("name the private key, such as --key assay.key")
 			}
-			signer, err := file.Open(host.path(key), host.password)
+			signer, err := host.signerOf(cmd.Context(), key, host.password)
 			if err != nil {
 				return err
 			}

@@ -20,14 +20,14 @@ type refreshFlags struct {
 func runRefresh(ctx context.Context, host *Host, reference string, flags signFlags, refresh refreshFlags) error {
 	ctx = oci.Together(ctx)
 	client := host.registries()
-	attester, err := flags.attester(host, client)
+	attester, err := flags.attester(ctx, host, client)
 	if err != nil {
 		return err
 	}
 	signer := attester.Self()
 	signer.Name = flags.key
 	if refresh.sbomKey != "" {
-		if signer, err = host.signer("--sbom-key", refresh.sbomKey); err != nil {
+		if signer, err = host.trusted(ctx, "--sbom-key", refresh.sbomKey); err != nil {
 			return err
 		}
 	}

@@ -205,7 +205,7 @@ func (h *Host) journey(ctx context.Context, w *workload, db scan.Advisories, fla
 	if err != nil {
 		return fail(err)
 	}
-	signer, err := file.Open(key, h.keyPassword(w))
+	signer, err := h.signerOf(ctx, key, h.keyPassword(w))
 	if err != nil {
 		return fail(err)
 	}
@@ -287,6 +287,9 @@ func (h *Host) throwaway(image string) (*oci.Client, func(), error) {
 // developmentKey gives the path of the private key; for "development" it makes
 // a key pair at the first run.
 func (h *Host) developmentKey(w *workload) (string, error) {
+	if keyScheme(w.file.Sign.Key) != "" {
+		return w.file.Sign.Key, nil
+	}
 	if w.file.Sign.Key != assayfile.DevelopmentKey {
 		return w.path(w.file.Sign.Key), nil
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/oci"
-	"github.com/seed-161fc314/assay/internal/port/signing/file"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -26,7 +25,7 @@ func (f *signFlags) add(command *cobra.Command) {
 }
 
 // attester opens the key and makes what signs and stores.
-func (f *signFlags) attester(host *Host, client *oci.Client) (*attest.Attester, error) {
+func (f *signFlags) attester(ctx context.Context, host *Host, client *oci.Client) (*attest.Attester, error) {
 	if err := oneOf("-o", f.format, "text", "json"); err != nil {
 		return nil, err
 	}
@@ -37,7 +36,7 @@ func (f *signFlags) attester(host *Host, client *oci.Client) (*attest.Attester, 
 	if err != nil {
 		return nil, usage("--%v", err)
 	}
-	signer, err := file.Open(host.path(f.key), host.password)
+	signer, err := host.signerOf(ctx, f.key, host.password)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +58,7 @@ that cosign of any generation finds it. Nothing but the registry is contacted.`,
 				return err
 			}
 			client := host.registries()
-			attester, err := flags.attester(host, client)
+			attester, err := flags.attester(cmd.Context(), host, client)
 			if err != nil {
 				return err
 			}
@@ -158,7 +157,7 @@ that the same key (or --sbom-key) signed about the image, the advisories those o
 				return err
 			}
 			client := host.registries()
-			attester, err := flags.attester(host, client)
+			attester, err := flags.attester(cmd.Context(), host, client)
 			if err != nil {
 				return err
 			}

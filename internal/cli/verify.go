@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -93,13 +92,9 @@ func runVerify(ctx context.Context, host *Host, reference string, flags verifyFl
 	if err != nil {
 		return err
 	}
-	pem, err := host.readFile(flags.key, limit.KeyFile)
+	signer, err := host.trusted(ctx, "--key", flags.key)
 	if err != nil {
 		return err
-	}
-	signer, err := trust.ParseSigner(flags.key, pem)
-	if err != nil {
-		return fmt.Errorf("%s: %w", flags.key, err)
 	}
 	client := host.registries()
 	resolved, err := client.Resolve(ctx, reference)
@@ -113,7 +108,7 @@ func runVerify(ctx context.Context, host *Host, reference string, flags verifyFl
 	var claims []trust.Claim
 	var rejected []verdict.Evidence
 	for _, piece := range evidence {
-		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{resolved.Digest})
+		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{resolved.Digest}, host.Now())
 		switch {
 		case rejection != nil:
 			if rejection.ClaimedType == "" || rejection.ClaimedType == flags.uri {

@@ -84,6 +84,9 @@ const (
 	VEX = 64 << 20
 	// KeyFile is the largest key file, in bytes.
 	KeyFile = 64 << 10
+	// TrustedRoot is the largest trusted root or signing configuration, in
+	// bytes; the public one has about 10 KB.
+	TrustedRoot = 4 << 20
 )
 
 // Bounds on counts.

@@ -22,7 +22,7 @@ func TestFlipEveryByte(t *testing.T) {
 	for form, e := range p.forms(t) {
 		reasons := map[trust.Reason]int{}
 		check := func(changed trust.Evidence, at int) {
-			claim, rejection := trust.Verify(changed, []trust.Signer{p.signer}, []subject.Digest{image})
+			claim, rejection := trust.Verify(changed, []trust.Signer{p.signer}, []subject.Digest{image}, verifyTime)
 			if rejection != nil {
 				reasons[rejection.Reason]++
 				return

@@ -24,7 +24,7 @@ func TestNewestOfIndexAndPlatform(t *testing.T) {
 	scan := func(source string, age time.Duration, about ...subject.Digest) trust.Claim {
 		e := ci.bundle(t, ci.seal(t, dsse.InToto, statement(t, vulnType, vulnerabilities("a", now.Add(-age).Format(time.RFC3339)), about...)))
 		e.Source = source
-		claim, rejection := trust.Verify(e, []trust.Signer{ci.signer}, []subject.Digest{image, index})
+		claim, rejection := trust.Verify(e, []trust.Signer{ci.signer}, []subject.Digest{image, index}, verifyTime)
 		if rejection != nil {
 			t.Fatal(rejection)
 		}
@@ -118,7 +118,7 @@ func TestNewest(t *testing.T) {
 	})
 	t.Run("subjects tell apart", func(t *testing.T) {
 		e := ci.bundle(t, ci.seal(t, dsse.InToto, statement(t, spdxType, spdx, image, other)))
-		both, rejection := trust.Verify(e, []trust.Signer{ci.signer}, []subject.Digest{image, other})
+		both, rejection := trust.Verify(e, []trust.Signer{ci.signer}, []subject.Digest{image, other}, verifyTime)
 		if rejection != nil {
 			t.Fatal(rejection.Detail)
 		}

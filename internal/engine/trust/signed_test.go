@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -30,7 +31,9 @@ const (
 var (
 	image = subject.Of([]byte("image"))
 	other = subject.Of([]byte("other image"))
-	spdx  = json.RawMessage(`{"spdxVersion":"SPDX-2.3","creationInfo":{"created":"2026-01-02T03:04:05Z","creators":["Tool: example-1"]}}`)
+	// verifyTime is the door's clock.
+	verifyTime = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	spdx       = json.RawMessage(`{"spdxVersion":"SPDX-2.3","creationInfo":{"created":"2026-01-02T03:04:05Z","creators":["Tool: example-1"]}}`)
 )
 
 // party is a private key and the signer that a policy makes of it.
@@ -141,7 +144,7 @@ func vulnerabilities(scanner, finished string) json.RawMessage {
 // accept verifies and wants a claim, deny a rejection for the reason.
 func accept(t *testing.T, e trust.Evidence, signers ...trust.Signer) trust.Claim {
 	t.Helper()
-	claim, rejection := trust.Verify(e, signers, []subject.Digest{image})
+	claim, rejection := trust.Verify(e, signers, []subject.Digest{image}, verifyTime)
 	if rejection != nil {
 		t.Fatalf("rejected: %s: %s", rejection.Reason, rejection.Detail)
 	}
@@ -150,7 +153,7 @@ func accept(t *testing.T, e trust.Evidence, signers ...trust.Signer) trust.Claim
 
 func deny(t *testing.T, want trust.Reason, e trust.Evidence, signers ...trust.Signer) *trust.Rejection {
 	t.Helper()
-	claim, rejection := trust.Verify(e, signers, []subject.Digest{image})
+	claim, rejection := trust.Verify(e, signers, []subject.Digest{image}, verifyTime)
 	if rejection == nil {
 		t.Errorf("got a claim of type %s, want %q", claim.Type(), want)
 		return &trust.Rejection{}

@@ -51,19 +51,47 @@ type Evidence struct {
 	Content []byte
 	// Signature is the base64 signature over Content; SimpleSigning only.
 	Signature string
+	// Certificate and Chain (PEM), LogEntry and Timestamp (JSON) are what
+	// cosign's older layout keeps in annotations beside a layer:
+	// dev.sigstore.cosign/certificate, /chain, /bundle and /rfc3161timestamp.
+	// A Bundle has them inside.
+	Certificate, Chain, LogEntry, Timestamp string
 }
 
-// Key is one public key and its fingerprint.
+// Key is one public key, its fingerprint, and when it spoke for its signer.
 type Key struct {
 	ID     identity.Key
 	Public crypto.PublicKey
+	// NotBefore and NotAfter bound when the key signs for its signer; a zero
+	// time does not. Evidence outside of them counts only by a trusted
+	// timestamp inside; without one, the door's clock decides.
+	NotBefore, NotAfter time.Time
 }
 
-// Signer is a party that a policy names, with the keys that speak for it.
-// Any one of the keys is enough.
+// Signer is a party that a policy names, with the keys and the certificate
+// identities that speak for it. Any one of them is enough.
 type Signer struct {
-	Name string
-	Keys []Key
+	Name       string
+	Keys       []Key
+	Identities []identity.Pattern
+	// Root holds the authorities that vouch for certificates, log entries and
+	// timestamps. Without one, no certificate is believed and no log entry or
+	// timestamp counts.
+	Root *Root
+	// Demand says what must vouch for a signature besides its key.
+	Demand Demand
+}
+
+// Demand is what must vouch for a signature. The zero value asks for what is
+// safe: for a certificate, a log entry, a certificate timestamp (SCT) and a
+// trusted time; for a key, nothing more.
+type Demand struct {
+	// Log asks for an entry in a transparency log also where a key signed,
+	// Timestamp for a trusted time.
+	Log, Timestamp bool
+	// WithoutLogUnsafe accepts a certificate's signature that no log has, and
+	// WithoutSCTUnsafe a certificate that no certificate log promised to list.
+	WithoutLogUnsafe, WithoutSCTUnsafe bool
 }
 
 // Claim is evidence after its signature, its subject and its type were
@@ -129,6 +157,9 @@ const (
 	UnknownKey Reason = "unknown key"
 	// BadSignature evidence verifies with no key of the signers asked for.
 	BadSignature Reason = "bad signature"
+	// KeyOutOfTime evidence is truly signed, by a key that does not, or no
+	// longer, speak for its signer.
+	KeyOutOfTime Reason = "key out of time"
 	// OtherSubject evidence is truly signed, but about something else.
 	OtherSubject Reason = "other subject"
 	// BadStatement evidence is truly signed, but is no in-toto statement, has

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
@@ -46,28 +47,28 @@ type opened struct {
 // Verify judges one piece of evidence, and gives either a claim or a
 // rejection: the rejection is nil if and only if some key of signers signed
 // the evidence, and what it signed is a statement with a predicate type about
-// at least one of subjects. It looks at form and bounds first, then at the
+// at least one of subjects; now is the door's clock. It looks at form and bounds first, then at the
 // key hint, the signature, and only then at what is signed.
 //
 // An attestation is never an image signature: callers compare Claim.Type with
 // what they want, predicate.TypeCosignSign for a signature.
-func Verify(evidence Evidence, signers []Signer, subjects []subject.Digest) (Claim, *Rejection) {
+func Verify(evidence Evidence, signers []Signer, subjects []subject.Digest, now time.Time) (Claim, *Rejection) {
 	o, stop := open(evidence)
 	if stop != nil {
 		return Claim{}, reject(evidence, "", stop)
 	}
-	claim, stop := o.verify(evidence, signers, subjects)
+	claim, stop := o.verify(evidence, signers, subjects, now)
 	if stop != nil {
 		return Claim{}, reject(evidence, o.claimedType(evidence.Form), stop)
 	}
 	return claim, nil
 }
 
-func (o *opened) verify(evidence Evidence, signers []Signer, subjects []subject.Digest) (Claim, *failure) {
+func (o *opened) verify(evidence Evidence, signers []Signer, subjects []subject.Digest, now time.Time) (Claim, *failure) {
 	if stop := o.knows(signers); stop != nil {
 		return Claim{}, stop
 	}
-	signer, key, stop := o.signedBy(signers)
+	signer, key, stop := o.signedBy(signers, now)
 	if stop != nil {
 		return Claim{}, stop
 	}
@@ -164,19 +165,39 @@ func (o *opened) knows(signers []Signer) *failure {
 }
 
 // signedBy finds the first signer with a key that made one of the signatures.
-func (o *opened) signedBy(signers []Signer) (string, identity.Key, *failure) {
+func (o *opened) signedBy(signers []Signer, now time.Time) (string, identity.Key, *failure) {
 	var names []string
+	var outside *failure
 	for _, signer := range signers {
 		for _, key := range signer.Keys {
 			for _, signature := range o.signatures {
-				if o.message.check(key.Public, signature) == nil {
-					return signer.Name, key.ID, nil
+				if o.message.check(key.Public, signature) != nil {
+					continue
 				}
+				if stop := key.valid(now); stop != nil {
+					outside = stop
+					continue
+				}
+				return signer.Name, key.ID, nil
 			}
 			names = append(names, fmt.Sprintf("%s (%s)", signer.Name, key.ID))
 		}
 	}
+	if outside != nil {
+		return "", identity.Key{}, outside
+	}
 	return "", identity.Key{}, fail(BadSignature, "no signature in it verifies with a key of %s: it was made by another key, or changed since", strings.Join(names, ", "))
+}
+
+// valid stops where a key does not speak for its signer at a time.
+func (k Key) valid(at time.Time) *failure {
+	switch {
+	case !k.NotBefore.IsZero() && at.Before(k.NotBefore):
+		return fail(KeyOutOfTime, "key %s signs from %s on", k.ID, k.NotBefore.UTC().Format(time.RFC3339))
+	case !k.NotAfter.IsZero() && at.After(k.NotAfter):
+		return fail(KeyOutOfTime, "key %s was retired at %s, and no trusted timestamp shows that it signed before", k.ID, k.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // fill reads the signed statement into the claim.

@@ -146,13 +146,13 @@ func TestSubjects(t *testing.T) {
 	// One statement about an index and its manifests: the claim is about
 	// those that were asked for.
 	e := p.bundle(t, p.seal(t, dsse.InToto, statement(t, spdxType, spdx, subject.Of([]byte("index")), image, other)))
-	claim, rejection := trust.Verify(e, []trust.Signer{p.signer}, []subject.Digest{other, subject.Of([]byte("absent")), image})
+	claim, rejection := trust.Verify(e, []trust.Signer{p.signer}, []subject.Digest{other, subject.Of([]byte("absent")), image}, verifyTime)
 	if rejection != nil || len(claim.Subjects()) != 2 || claim.Subjects()[0] != other || claim.Subjects()[1] != image {
 		t.Errorf("subjects %v, %+v", claim.Subjects(), rejection)
 	}
 	for form, e := range p.forms(t) {
 		for name, subjects := range map[string][]subject.Digest{"none": nil, "zero": {{}}} {
-			if _, r := trust.Verify(e, []trust.Signer{p.signer}, subjects); r == nil || r.Reason != trust.OtherSubject {
+			if _, r := trust.Verify(e, []trust.Signer{p.signer}, subjects, verifyTime); r == nil || r.Reason != trust.OtherSubject {
 				t.Errorf("%s, %s subjects asked for: got %+v", form, name, r)
 			}
 		}
@@ -228,7 +228,7 @@ func TestAcrossForms(t *testing.T) {
 			}
 			mislabelled := e
 			mislabelled.Form = wrong
-			if _, r := trust.Verify(mislabelled, []trust.Signer{p.signer}, []subject.Digest{image}); r == nil {
+			if _, r := trust.Verify(mislabelled, []trust.Signer{p.signer}, []subject.Digest{image}, verifyTime); r == nil {
 				t.Errorf("%s read as %q gives a claim", form, wrong)
 			}
 		}
@@ -428,7 +428,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(string(trust.Envelope), []byte(`{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"YQ=="}]}`), "")
 	f.Fuzz(func(t *testing.T, form string, content []byte, signature string) {
 		e := trust.Evidence{Form: trust.Form(form), Content: content, Signature: signature}
-		claim, rejection := trust.Verify(e, []trust.Signer{p.signer}, []subject.Digest{image})
+		claim, rejection := trust.Verify(e, []trust.Signer{p.signer}, []subject.Digest{image}, verifyTime)
 		if (rejection == nil) != (claim.Type() != "" && claim.Signer() == "ci" && len(claim.Subjects()) == 1) {
 			t.Fatalf("claim %+v and rejection %+v", claim, rejection)
 		}

@@ -3,6 +3,7 @@ package advisories
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
@@ -59,7 +60,7 @@ func (e *UnsignedError) Error() string {
 // byte of it before anything is replaced. A lacking signature is an
 // *UnsignedError.
 func Pull(ctx context.Context, shelf Shelf, repository string, digest subject.Digest, signer trust.Signer, dir string, config advisorydb.Config) (advisorydb.Summary, error) {
-	if err := signed(ctx, shelf, repository, digest, signer); err != nil {
+	if err := signed(ctx, shelf, repository, digest, signer, config.Now); err != nil {
 		return advisorydb.Summary{}, err
 	}
 	artifact, err := shelf.PullArtifact(ctx, repository, digest, ArtifactType)
@@ -81,14 +82,14 @@ func Pull(ctx context.Context, shelf Shelf, repository string, digest subject.Di
 	return writer.Install(ctx, files, config)
 }
 
-func signed(ctx context.Context, shelf Shelf, repository string, digest subject.Digest, signer trust.Signer) error {
+func signed(ctx context.Context, shelf Shelf, repository string, digest subject.Digest, signer trust.Signer, now time.Time) error {
 	evidence, err := shelf.Evidence(ctx, repository, digest)
 	if err != nil {
 		return err
 	}
 	denial := &UnsignedError{Digest: digest, Signer: signer.Name}
 	for _, piece := range evidence {
-		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{digest})
+		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{digest}, now)
 		if rejection == nil && claim.Type() == predicate.TypeCosignSign {
 			return nil
 		}

@@ -316,7 +316,7 @@ func (a *Attester) check(pieces []piece) error {
 		_, rejection := trust.Verify(trust.Evidence{
 			Digest: subject.Of(p.content), Attached: p.image.Digest,
 			Form: p.form, Content: p.content, Signature: p.signature,
-		}, []trust.Signer{a.self}, []subject.Digest{p.image.Digest})
+		}, []trust.Signer{a.self}, []subject.Digest{p.image.Digest}, a.config.Now())
 		if rejection != nil {
 			return fmt.Errorf("no gate would accept this %s: %s: %s", p.form, rejection.Reason, rejection.Detail)
 		}

@@ -126,7 +126,7 @@ func newAttester(t *testing.T, signer signing.Signer, store attest.Store, layout
 
 func verify(t *testing.T, signer signing.Signer, k kept) trust.Claim {
 	t.Helper()
-	claim, rejection := trust.Verify(k.Evidence, []trust.Signer{{Name: "ci", Keys: []trust.Key{{ID: signer.KeyID(), Public: signer.Public()}}}}, []subject.Digest{k.Image.Digest})
+	claim, rejection := trust.Verify(k.Evidence, []trust.Signer{{Name: "ci", Keys: []trust.Key{{ID: signer.KeyID(), Public: signer.Public()}}}}, []subject.Digest{k.Image.Digest}, now)
 	if rejection != nil {
 		t.Fatalf("%s: %s: %s", k.Evidence.Form, rejection.Reason, rejection.Detail)
 	}

@@ -299,7 +299,7 @@ func TestIndex(t *testing.T) {
 		}
 		found := map[string]bool{}
 		for _, piece := range pieces {
-			claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{digest})
+			claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{digest}, time.Now())
 			if rejection != nil {
 				t.Fatalf("%s: %+v", digest, rejection)
 			}
@@ -481,7 +481,7 @@ func halfSigned(t *testing.T, p *parts, write int) {
 	signer := trust.Signer{Name: "ci", Keys: []trust.Key{{ID: p.signer.KeyID(), Public: p.signer.Public()}}}
 	types := map[string]bool{}
 	for _, piece := range pieces {
-		if claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{local.Digest}); rejection == nil {
+		if claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{local.Digest}, time.Now()); rejection == nil {
 			types[claim.Type()] = true
 		}
 	}
@@ -572,7 +572,7 @@ func TestTestsAreEvidence(t *testing.T) {
 	signer := trust.Signer{Name: "ci", Keys: []trust.Key{{ID: p.signer.KeyID(), Public: p.signer.Public()}}}
 	found := false
 	for _, piece := range pieces {
-		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{resolved.Digest})
+		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{resolved.Digest}, time.Now())
 		if rejection != nil || claim.Type() != predicate.TypeTestResult {
 			continue
 		}

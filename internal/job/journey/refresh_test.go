@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -39,7 +40,7 @@ func (p *parts) vulnerabilities(repository string, digest subject.Digest) []trus
 	}
 	var claims []trust.Claim
 	for _, piece := range pieces {
-		claim, rejection := trust.Verify(piece, []trust.Signer{p.self()}, []subject.Digest{digest})
+		claim, rejection := trust.Verify(piece, []trust.Signer{p.self()}, []subject.Digest{digest}, time.Now())
 		if rejection != nil {
 			p.t.Fatal(rejection.Detail)
 		}

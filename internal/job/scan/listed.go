@@ -137,7 +137,7 @@ func (c SignedConfig) verified(ctx context.Context, missing *NoSBOMError) ([]tru
 		}
 		missing.Pieces += len(pieces)
 		for _, piece := range pieces {
-			claim, rejection := trust.Verify(piece, c.Signers, c.Subjects)
+			claim, rejection := trust.Verify(piece, c.Signers, c.Subjects, c.Now)
 			switch {
 			case rejection != nil:
 				if rejection.ClaimedType == "" || format(rejection.ClaimedType) != "" {

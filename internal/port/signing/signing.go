@@ -3,7 +3,9 @@
 //
 // Entry points are [Signer], which all of them satisfy, and [Digest], which
 // says what an algorithm signs of a message, so that they agree. What a
-// Signer must hold to is tested by signingtest, which every child runs.
+// Signer must hold to is tested by signingtest, which every child runs. A
+// [Certified] signer's key is vouched for by a certificate authority, and a
+// [Notary] has logs and timestamp authorities vouch for a signature.
 //
 // A Signer says nothing about who may be trusted, and verifies nothing; that
 // is engine/trust.
@@ -32,6 +34,23 @@ type Signer interface {
 	// ASN.1 DER, RSA PKCS#1 v1.5, Ed25519 64 bytes. A done context is an
 	// error.
 	Sign(ctx context.Context, message []byte) (signature []byte, err error)
+}
+
+// Certified is a Signer whose key a certificate authority vouches for.
+type Certified interface {
+	Signer
+	// Certificates are in DER: the leaf, then what it was issued by, without
+	// the root.
+	Certificates() [][]byte
+}
+
+// Notary has transparency logs and timestamp authorities vouch for
+// signatures. It may be used by several goroutines at once.
+type Notary interface {
+	// Witness adds log entries and timestamps to a Sigstore bundle in JSON,
+	// whose signature public made. Anything that could not be had is an
+	// error: a bundle never comes back with less than was configured.
+	Witness(ctx context.Context, bundle []byte, public crypto.PublicKey) ([]byte, error)
 }
 
 // Digest is what a key of this type signs of a message, with the options that

@@ -66,7 +66,7 @@ func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
 		if err := ctx.Err(); err != nil {
 			return verified{}, err
 		}
-		claim, rejection := trust.Verify(evidence, r.signers, j.scope.Subjects)
+		claim, rejection := trust.Verify(evidence, r.signers, j.scope.Subjects, j.input.Now)
 		if rejection == nil {
 			v.claims = append(v.claims, claim)
 			continue

@@ -98,7 +98,7 @@ func (j *judge) verified(signer trust.Signer) []trust.Claim {
 	}
 	claims := []trust.Claim{}
 	for _, evidence := range j.scope.Evidence {
-		claim, rejection := trust.Verify(evidence, []trust.Signer{signer}, j.scope.Subjects)
+		claim, rejection := trust.Verify(evidence, []trust.Signer{signer}, j.scope.Subjects, j.now)
 		if rejection != nil {
 			j.rejections[signer.Name] = append(j.rejections[signer.Name], *rejection)
 			continue

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -103,5 +104,5 @@ func sign(t *testing.T, signer signing.Signer, text string) (trust.Evidence, sub
 func verify(signer signing.Signer, evidence trust.Evidence, digest subject.Digest) (trust.Claim, *trust.Rejection) {
 	return trust.Verify(evidence, []trust.Signer{{
 		Name: "under test", Keys: []trust.Key{{ID: signer.KeyID(), Public: signer.Public()}},
-	}}, []subject.Digest{digest})
+	}}, []subject.Digest{digest}, time.Now())
 }
