@@ -254,7 +254,8 @@ func (d *demo) forged(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := d.client.AttachBundle(ctx, repository, bad.Digest, content, predicate.TypeVulnsV02, d.inner.Now()); err != nil {
+		if _, err := d.client.Attach(ctx, oci.Attachment{Repository: repository, Image: bad.Digest, MediaType: bad.MediaType, Size: bad.Size,
+			Evidence: trust.Evidence{Form: trust.Bundle, Content: content}, PredicateType: predicate.TypeVulnsV02, Created: d.inner.Now()}); err != nil {
 			return err
 		}
 		forged++

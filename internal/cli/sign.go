@@ -102,7 +102,7 @@ func (h *Host) subjectOf(ctx context.Context, client *oci.Client, reference stri
 	if !strings.Contains(reference, "@") {
 		h.say("%s is %s now; that digest is what counts", reference, resolved.Digest)
 	}
-	return attest.Image{Repository: resolved.Name(), Digest: resolved.Digest}, nil
+	return attest.Image{Repository: resolved.Name(), Digest: resolved.Digest, MediaType: resolved.MediaType, Size: resolved.Size}, nil
 }
 
 func (h *Host) printStored(format, verb string, image attest.Image, stored []attest.Stored) error {

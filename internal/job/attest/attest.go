@@ -26,21 +26,18 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/dsse"
 	"github.com/seed-161fc314/assay/internal/format/intoto"
 	"github.com/seed-161fc314/assay/internal/format/simplesigning"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-// Store keeps evidence beside images. Each method attaches one piece to the
-// manifest with that digest in repository ("registry.example.com/team/app"),
-// keeps what is attached already, and gives the digest of what it stored.
+// Store keeps evidence beside images; *oci.Client is one.
 type Store interface {
-	// AttachBundle attaches a Sigstore bundle as a referrer.
-	AttachBundle(ctx context.Context, repository string, image subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error)
-	// AttachAttestation appends a DSSE envelope to the ".att" tag.
-	AttachAttestation(ctx context.Context, repository string, image subject.Digest, envelope []byte, predicateType string) (subject.Digest, error)
-	// AttachSignature appends a simple-signing payload with its base64
-	// signature to the ".sig" tag.
-	AttachSignature(ctx context.Context, repository string, image subject.Digest, payload []byte, signature string) (subject.Digest, error)
+	// Attach stores one piece and keeps what is stored already.
+	Attach(ctx context.Context, a oci.Attachment) (oci.Attached, error)
+	// Remove takes away pieces that were listed about an image in repository
+	// ("registry.example.com/team/app").
+	Remove(ctx context.Context, repository string, image subject.Digest, evidence []trust.Evidence) error
 }
 
 // Layout says in which forms evidence is stored. The zero value is LayoutBoth.
@@ -106,6 +103,10 @@ type Image struct {
 	// Repository has the registry in it and neither tag nor digest.
 	Repository string
 	Digest     subject.Digest
+	// MediaType and Size are the manifest's, from oci.Client.Resolve; a zero
+	// Size has the store look them up.
+	MediaType string `json:"-"`
+	Size      int64  `json:"-"`
 }
 
 // String is "repository@digest".
@@ -203,13 +204,12 @@ func (p piece) what() string {
 }
 
 func (p piece) store(ctx context.Context, store Store, now time.Time) (subject.Digest, error) {
-	switch p.form {
-	case trust.Bundle:
-		return store.AttachBundle(ctx, p.image.Repository, p.image.Digest, p.content, p.predicateType, now)
-	case trust.Envelope:
-		return store.AttachAttestation(ctx, p.image.Repository, p.image.Digest, p.content, p.predicateType)
-	}
-	return store.AttachSignature(ctx, p.image.Repository, p.image.Digest, p.content, p.signature)
+	attached, err := store.Attach(ctx, oci.Attachment{
+		Repository: p.image.Repository, Image: p.image.Digest, MediaType: p.image.MediaType, Size: p.image.Size,
+		Evidence:      trust.Evidence{Form: p.form, Content: p.content, Signature: p.signature},
+		PredicateType: p.predicateType, Created: now,
+	})
+	return attached.Digest, err
 }
 
 func (a *Attester) sign(ctx context.Context, orders []Order) (attestations, signatures []piece, err error) {

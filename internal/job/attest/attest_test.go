@@ -28,6 +28,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/dsse"
 	"github.com/seed-161fc314/assay/internal/format/intoto"
 	"github.com/seed-161fc314/assay/internal/job/attest"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/file"
 )
@@ -40,7 +41,7 @@ const (
 )
 
 var (
-	index    = attest.Image{Repository: repository, Digest: subject.Of([]byte("index"))}
+	index    = attest.Image{Repository: repository, Digest: subject.Of([]byte("index")), MediaType: "application/vnd.oci.image.index.v1+json", Size: 5}
 	platform = attest.Image{Repository: repository, Digest: subject.Of([]byte("platform"))}
 	spdx     = json.RawMessage(`{"spdxVersion":"SPDX-2.3","creationInfo":{"created":"2026-01-02T03:04:05Z","creators":["Tool: example-1"]}}`)
 	now      = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("east", 3600))
@@ -62,26 +63,31 @@ type kept struct {
 
 var errFull = errors.New("registry is full")
 
-func (m *memory) keep(repository string, image subject.Digest, predicateType string, e trust.Evidence) (subject.Digest, error) {
+// Attach keeps a piece.
+func (m *memory) Attach(_ context.Context, a oci.Attachment) (oci.Attached, error) {
 	if len(m.kept)+1 == m.failing {
-		return subject.Digest{}, errFull
+		return oci.Attached{}, errFull
 	}
-	e.Digest, e.Attached = subject.Of(e.Content), image
-	m.kept = append(m.kept, kept{attest.Image{Repository: repository, Digest: image}, predicateType, e})
-	return subject.Of([]byte("manifest of " + e.Digest.String())), nil
+	if a.Evidence.Form == trust.Bundle {
+		m.created = append(m.created, a.Created)
+	}
+	if a.Evidence.Form == trust.SimpleSigning {
+		a.PredicateType = "" // it has no place there
+	}
+	e := a.Evidence
+	e.Digest, e.Attached = subject.Of(e.Content), a.Image
+	m.kept = append(m.kept, kept{attest.Image{Repository: a.Repository, Digest: a.Image, MediaType: a.MediaType, Size: a.Size}, a.PredicateType, e})
+	return oci.Attached{Digest: subject.Of([]byte("manifest of " + e.Digest.String()))}, nil
 }
 
-func (m *memory) AttachBundle(_ context.Context, repository string, image subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error) {
-	m.created = append(m.created, created)
-	return m.keep(repository, image, predicateType, trust.Evidence{Form: trust.Bundle, Content: bundle})
-}
-
-func (m *memory) AttachAttestation(_ context.Context, repository string, image subject.Digest, envelope []byte, predicateType string) (subject.Digest, error) {
-	return m.keep(repository, image, predicateType, trust.Evidence{Form: trust.Envelope, Content: envelope})
-}
-
-func (m *memory) AttachSignature(_ context.Context, repository string, image subject.Digest, payload []byte, signature string) (subject.Digest, error) {
-	return m.keep(repository, image, "", trust.Evidence{Form: trust.SimpleSigning, Content: payload, Signature: signature})
+// Remove takes pieces away.
+func (m *memory) Remove(_ context.Context, repository string, image subject.Digest, evidence []trust.Evidence) error {
+	for _, e := range evidence {
+		m.kept = slices.DeleteFunc(m.kept, func(k kept) bool {
+			return k.Image.Repository == repository && k.Image.Digest == image && k.Evidence.Digest == e.Digest && k.Evidence.Signature == e.Signature
+		})
+	}
+	return nil
 }
 
 // order is what was kept, in short.

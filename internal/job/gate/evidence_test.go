@@ -366,7 +366,8 @@ func TestFlippedBytes(t *testing.T) {
 			// The flipped bundle stands alone beside a copy of the good image.
 			server := newHouseLike(h)
 			image := copyImage(t, h, server, good)
-			if _, err := server.client.AttachBundle(context.Background(), server.server.Host+"/ml/app", image, c.change(), predicate.TypeVulnsV02, dawn); err != nil {
+			if _, err := server.client.Attach(context.Background(), oci.Attachment{Repository: server.server.Host + "/ml/app", Image: image,
+				Evidence: trust.Evidence{Form: trust.Bundle, Content: c.change()}, PredicateType: predicate.TypeVulnsV02, Created: dawn}); err != nil {
 				t.Fatal(err)
 			}
 			g := server.gate(server.client, scanPolicy)

@@ -132,7 +132,8 @@ func (s *stage) attest(about subject.Digest, age time.Duration, vulnerabilities 
 
 func (s *stage) store(about subject.Digest, content []byte) {
 	s.Helper()
-	if _, err := s.client.AttachBundle(s.Context(), s.repo, about, content, predicate.TypeVulnsV02, now); err != nil {
+	if _, err := s.client.Attach(s.Context(), oci.Attachment{Repository: s.repo, Image: about, Evidence: trust.Evidence{Form: trust.Bundle, Content: content},
+		PredicateType: predicate.TypeVulnsV02, Created: now}); err != nil {
 		s.Fatal(err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -231,30 +230,43 @@ func (l ArtifactLayout) PullArtifact(_ context.Context, _ string, digest subject
 	return a, nil
 }
 
-// AttachBundle stores a Sigstore bundle that refers to the artifact.
-func (l ArtifactLayout) AttachBundle(_ context.Context, _ string, about subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error) {
-	subjectManifest, err := l.blob(descriptor{Digest: about, Size: limit.Manifest}, limit.Manifest)
-	if err != nil {
-		return subject.Digest{}, err
+// Attach stores a bundle that refers to the artifact. Other forms are an
+// error: they live in tags, and an image layout has none.
+func (l ArtifactLayout) Attach(_ context.Context, a Attachment) (Attached, error) {
+	if a.Evidence.Form != trust.Bundle {
+		return Attached{}, fmt.Errorf("an image layout has no place for cosign's tags, where evidence of the form %q lives", a.Evidence.Form)
 	}
-	m, empty := bundleManifest(descriptor{MediaType: string(types.OCIManifestSchema1), Size: int64(len(subjectManifest)), Digest: about}, bundle, predicateType, created)
+	subjectManifest, err := l.blob(descriptor{Digest: a.Image, Size: limit.Manifest}, limit.Manifest)
+	if err != nil {
+		return Attached{}, err
+	}
+	m, empty := bundleManifest(descriptor{MediaType: string(types.OCIManifestSchema1), Size: int64(len(subjectManifest)), Digest: a.Image}, a)
 	manifest, err := json.Marshal(m)
 	if err != nil {
-		return subject.Digest{}, err
+		return Attached{}, err
 	}
-	return l.add(manifest, m.ArtifactType, empty, bundle)
+	digest, err := l.add(manifest, m.ArtifactType, empty, a.Evidence.Content)
+	return Attached{Digest: digest}, err
 }
 
-var errNoTags = errors.New("an image layout has no place for cosign's tags")
-
-// AttachAttestation is an error: there are no tags here.
-func (l ArtifactLayout) AttachAttestation(context.Context, string, subject.Digest, []byte, string) (subject.Digest, error) {
-	return subject.Digest{}, errNoTags
-}
-
-// AttachSignature is an error: there are no tags here.
-func (l ArtifactLayout) AttachSignature(context.Context, string, subject.Digest, []byte, string) (subject.Digest, error) {
-	return subject.Digest{}, errNoTags
+// Remove takes bundles out of the list; their files stay.
+func (l ArtifactLayout) Remove(_ context.Context, _ string, about subject.Digest, evidence []trust.Evidence) error {
+	index, err := l.index()
+	if err != nil {
+		return err
+	}
+	for _, e := range evidence {
+		at := slices.IndexFunc(index.Manifests, func(d descriptor) bool { return d.Digest == e.Digest })
+		if e.Form != trust.Bundle || e.Attached != about || at < 0 {
+			return fmt.Errorf("image layout %s: removing %s: it is no evidence on %s here", l.dir, e.Source, about)
+		}
+		index.Manifests = slices.Delete(index.Manifests, at, at+1)
+	}
+	content, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.dir, "index.json"), content, 0o644)
 }
 
 // Evidence lists the bundles that refer to a digest.
@@ -283,7 +295,7 @@ func (l ArtifactLayout) Evidence(_ context.Context, _ string, about subject.Dige
 		if err != nil {
 			return nil, err
 		}
-		evidence = append(evidence, trust.Evidence{Digest: subject.Of(bundle), Source: "referrer " + d.Digest.String(), Attached: about, Form: trust.Bundle, Content: bundle})
+		evidence = append(evidence, trust.Evidence{Digest: d.Digest, Source: "referrer " + d.Digest.String(), Attached: about, Form: trust.Bundle, Content: bundle})
 	}
 	return evidence, nil
 }

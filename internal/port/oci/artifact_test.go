@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,7 +23,8 @@ import (
 type shelf interface {
 	PushArtifact(ctx context.Context, repository string, a oci.Artifact) (subject.Digest, error)
 	PullArtifact(ctx context.Context, repository string, digest subject.Digest, artifactType string) (oci.Artifact, error)
-	AttachBundle(ctx context.Context, repository string, about subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error)
+	Attach(ctx context.Context, a oci.Attachment) (oci.Attached, error)
+	Remove(ctx context.Context, repository string, image subject.Digest, evidence []trust.Evidence) error
 	Evidence(ctx context.Context, repository string, digest subject.Digest) ([]trust.Evidence, error)
 }
 
@@ -79,7 +79,7 @@ func TestArtifact(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, about := range []subject.Digest{digest, other} {
-			if _, err := s.AttachBundle(t.Context(), repository, about, []byte("about "+about.String()), "https://example.com/type", time.Unix(0, 0)); err != nil {
+			if _, err := s.Attach(t.Context(), bundleOf(repository, about, "about "+about.String())); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -87,7 +87,16 @@ func TestArtifact(t *testing.T) {
 		if err != nil || len(evidence) != 1 || string(evidence[0].Content) != "about "+digest.String() || evidence[0].Attached != digest || evidence[0].Form != trust.Bundle {
 			t.Errorf("%s: %v, %v", name, evidence, err)
 		}
-		if _, err := s.AttachBundle(t.Context(), repository, subject.Of([]byte("nothing")), []byte("x"), "t", time.Unix(0, 0)); err == nil {
+		if err := s.Remove(t.Context(), repository, digest, evidence); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if evidence, err := s.Evidence(t.Context(), repository, digest); err != nil || len(evidence) != 0 {
+			t.Errorf("%s: removed: %v, %v", name, evidence, err)
+		}
+		if evidence, err := s.Evidence(t.Context(), repository, other); err != nil || len(evidence) != 1 {
+			t.Errorf("%s: of the other: %v, %v", name, evidence, err)
+		}
+		if _, err := s.Attach(t.Context(), bundleOf(repository, subject.Of([]byte("nothing")), "x")); err == nil {
 			t.Errorf("%s: a bundle about nothing", name)
 		}
 		many := some(make([]string, limit.ArtifactFiles+1)...)
@@ -120,11 +129,9 @@ func TestArtifact(t *testing.T) {
 	if _, err := oci.NewArtifactLayout(dir); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("a second layout in one directory: %v", err)
 	}
-	if _, err := layout.AttachAttestation(t.Context(), "", digests[0], nil, ""); err == nil {
-		t.Error("a layout has tags")
-	}
-	if _, err := layout.AttachSignature(t.Context(), "", digests[0], nil, ""); err == nil {
-		t.Error("a layout has tags")
+	for _, a := range []oci.Attachment{envelopeOf("", digests[0], "envelope"), signatureOf("", digests[0], "payload", "c2ln")} {
+		_, err := layout.Attach(t.Context(), a)
+		wantError(t, err, "has no place for cosign's tags", string(a.Evidence.Form))
 	}
 	if _, err := oci.OpenArtifactLayout(t.TempDir()); err == nil {
 		t.Error("an empty directory is a layout")
@@ -138,7 +145,7 @@ func TestArtifactDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := layout.AttachBundle(t.Context(), "", digest, []byte("bundle"), "t", time.Unix(0, 0)); err != nil {
+	if _, err := layout.Attach(t.Context(), bundleOf("", digest, "bundle")); err != nil {
 		t.Fatal(err)
 	}
 	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))

@@ -19,25 +19,90 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 )
 
-// AttachBundle stores a Sigstore bundle as a referrer of a manifest that is in
-// the repository, as cosign's BUNDLE_SPEC has it, and lists it in the fallback
-// tag where the registry has no referrers API. created goes into an annotation
-// that nobody should believe. It returns the digest of the referrer.
-func (c *Client) AttachBundle(ctx context.Context, repository string, image subject.Digest, bundle []byte, predicateType string, created time.Time) (subject.Digest, error) {
-	repo, err := parseRepository(repository)
+// Attachment is one piece of evidence to be stored beside an image.
+type Attachment struct {
+	// Repository has the registry in it and neither tag nor digest. Image is
+	// the digest of a manifest that is in it.
+	Repository string
+	Image      subject.Digest
+	// MediaType and Size are those of that manifest, from Resolve; a zero Size
+	// has them looked up, where they are needed.
+	MediaType string
+	Size      int64
+	// Evidence is stored as its Form says: Content, and of the older layout
+	// also Signature, Certificate, Chain, LogEntry and Timestamp.
+	Evidence trust.Evidence
+	// PredicateType is the statement's. Created goes into an annotation of
+	// bundles that nobody should believe.
+	PredicateType string
+	Created       time.Time
+}
+
+// Attached names what was stored.
+type Attached struct {
+	// Digest is that of a bundle's manifest, or of the layer in a ".sig" or
+	// ".att" tag: what Evidence gives as the piece's digest.
+	Digest subject.Digest
+}
+
+// Attach stores one piece of evidence, and keeps what is stored already. A
+// bundle becomes a referrer as cosign's BUNDLE_SPEC has it, and is listed in
+// the fallback tag where the registry has no referrers API; an envelope is
+// appended to the ".att" tag and a simple-signing payload to ".sig". What is
+// there already is not stored twice.
+func (c *Client) Attach(ctx context.Context, a Attachment) (Attached, error) {
+	repo, err := parseRepository(a.Repository)
 	if err != nil {
-		return subject.Digest{}, err
+		return Attached{}, err
 	}
-	about, err := c.head(ctx, repo, image)
+	var digest subject.Digest
+	switch a.Evidence.Form {
+	case trust.Bundle:
+		digest, err = c.attachBundle(ctx, repo, a)
+	case trust.Envelope:
+		layer := layerOf(envelopeType, a.Evidence)
+		layer.Annotations[signatureKey], layer.Annotations["predicateType"] = "", a.PredicateType
+		digest, err = layer.Digest, c.attachLayer(ctx, repo, a, "att", layer)
+	case trust.SimpleSigning:
+		layer := layerOf(simpleSigningType, a.Evidence)
+		layer.Annotations[signatureKey] = a.Evidence.Signature
+		digest, err = layer.Digest, c.attachLayer(ctx, repo, a, "sig", layer)
+	default:
+		err = fmt.Errorf("evidence of the form %q has no place", a.Evidence.Form)
+	}
 	if err != nil {
-		return subject.Digest{}, fmt.Errorf("attaching to %s@%s: %w", repository, image, err)
+		return Attached{}, fmt.Errorf("attaching to %s@%s: %w", repo, a.Image, err)
 	}
-	m, empty := bundleManifest(about, bundle, predicateType, created)
-	for _, blob := range [][]byte{empty, bundle} {
+	return Attached{Digest: digest}, nil
+}
+
+// layerOf describes a piece as a layer of cosign's older layout, with what
+// vouches for it.
+func layerOf(mediaType string, e trust.Evidence) descriptor {
+	layer := descriptor{MediaType: mediaType, Size: int64(len(e.Content)), Digest: subject.Of(e.Content), Annotations: map[string]string{}}
+	for key, value := range map[string]string{certificateKey: e.Certificate, chainKey: e.Chain, logEntryKey: e.LogEntry, timestampKey: e.Timestamp} {
+		if value != "" {
+			layer.Annotations[key] = value
+		}
+	}
+	return layer
+}
+
+func (c *Client) attachBundle(ctx context.Context, repo name.Repository, a Attachment) (subject.Digest, error) {
+	about := descriptor{MediaType: a.MediaType, Size: a.Size, Digest: a.Image}
+	if a.Size == 0 || a.MediaType == "" {
+		var err error
+		if about, err = c.head(ctx, repo, a.Image); err != nil {
+			return subject.Digest{}, err
+		}
+	}
+	m, empty := bundleManifest(about, a)
+	for _, blob := range [][]byte{empty, a.Evidence.Content} {
 		if err := c.upload(ctx, repo, blob); err != nil {
-			return subject.Digest{}, fmt.Errorf("attaching to %s@%s: %w", repository, image, err)
+			return subject.Digest{}, err
 		}
 	}
 	content, err := json.Marshal(m)
@@ -46,22 +111,21 @@ func (c *Client) AttachBundle(ctx context.Context, repository string, image subj
 	}
 	digest := subject.Of(content)
 	listed, err := c.putManifest(ctx, repo, digest.String(), m.MediaType, content, "")
-	if err != nil {
-		return subject.Digest{}, fmt.Errorf("attaching to %s@%s: %w", repository, image, err)
+	if err != nil || listed {
+		return digest, err
 	}
-	if !listed {
-		if err := c.listReferrer(ctx, repo, image, descriptor{MediaType: m.MediaType, Size: int64(len(content)), Digest: digest,
-			ArtifactType: m.ArtifactType, Annotations: m.Annotations}); err != nil {
-			return subject.Digest{}, fmt.Errorf("listing the referrer of %s@%s: %w", repository, image, err)
-		}
+	err = c.listReferrer(ctx, repo, a.Image, descriptor{MediaType: m.MediaType, Size: int64(len(content)), Digest: digest,
+		ArtifactType: m.ArtifactType, Annotations: m.Annotations})
+	if err != nil {
+		return subject.Digest{}, fmt.Errorf("listing the referrer: %w", err)
 	}
 	return digest, nil
 }
 
 // bundleManifest is the manifest of a bundle that refers to about, and the
 // empty configuration that it names.
-func bundleManifest(about descriptor, bundle []byte, predicateType string, created time.Time) (m imageManifest, empty []byte) {
-	empty = []byte("{}")
+func bundleManifest(about descriptor, a Attachment) (m imageManifest, empty []byte) {
+	empty, bundle := []byte("{}"), a.Evidence.Content
 	return imageManifest{
 		SchemaVersion: 2, MediaType: string(types.OCIManifestSchema1), ArtifactType: bundleType,
 		Config:  descriptor{MediaType: emptyType, Size: int64(len(empty)), Digest: subject.Of(empty)},
@@ -69,8 +133,8 @@ func bundleManifest(about descriptor, bundle []byte, predicateType string, creat
 		Subject: &about,
 		Annotations: map[string]string{
 			"dev.sigstore.bundle.content":       "dsse-envelope",
-			"dev.sigstore.bundle.predicateType": predicateType,
-			"org.opencontainers.image.created":  created.UTC().Format(time.RFC3339),
+			"dev.sigstore.bundle.predicateType": a.PredicateType,
+			"org.opencontainers.image.created":  a.Created.UTC().Format(time.RFC3339),
 		},
 	}, empty
 }
@@ -88,75 +152,77 @@ func (c *Client) listReferrer(ctx context.Context, repo name.Repository, image s
 		}
 		return errors.New("the registry has a referrers API and does not list what was just pushed")
 	}
-	tag := fallbackTag(image)
+	return c.updateIndex(ctx, repo, fallbackTag(image), func(list []descriptor) ([]descriptor, error) {
+		if slices.ContainsFunc(list, func(l descriptor) bool { return l.Digest == d.Digest }) {
+			return list, nil
+		}
+		if len(list) >= limit.Referrers {
+			return nil, &limit.Error{What: "the list of referrers with one more", Bound: limit.Referrers, Unit: "entries"}
+		}
+		return append(slices.Clip(list), d), nil
+	})
+}
+
+// updateIndex changes the list in a fallback tag; a change that gives as many
+// entries as there were changes nothing.
+func (c *Client) updateIndex(ctx context.Context, repo name.Repository, tag string, change func([]descriptor) ([]descriptor, error)) error {
 	return c.update(ctx, repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
 		index, before, err := c.index(ctx, repo, tag)
 		if err != nil {
 			return "", nil, subject.Digest{}, false, err
 		}
-		if slices.ContainsFunc(index.Manifests, func(l descriptor) bool { return l.Digest == d.Digest }) {
-			return "", nil, before, true, nil
+		list, err := change(index.Manifests)
+		if err != nil || len(list) == len(index.Manifests) {
+			return "", nil, before, true, err
 		}
-		if len(index.Manifests) >= limit.Referrers {
-			return "", nil, before, false, &limit.Error{What: "the list of referrers with one more", Bound: limit.Referrers, Unit: "entries"}
-		}
-		index.SchemaVersion, index.MediaType = 2, string(types.OCIImageIndex)
-		index.Manifests = append(index.Manifests, d)
+		index.SchemaVersion, index.MediaType, index.Manifests = 2, string(types.OCIImageIndex), list
 		content, err := json.Marshal(index)
 		return index.MediaType, content, before, false, err
 	})
 }
 
-// AttachSignature appends a simple-signing payload and its base64 signature to
-// the ".sig" tag, and returns the payload's digest.
-func (c *Client) AttachSignature(ctx context.Context, repository string, image subject.Digest, payload []byte, signature string) (subject.Digest, error) {
-	return c.attachLayer(ctx, repository, image, "sig", payload, descriptor{MediaType: simpleSigningType,
-		Annotations: map[string]string{signatureKey: signature}})
+// attachLayer appends a layer to the ".sig" or ".att" tag.
+func (c *Client) attachLayer(ctx context.Context, repo name.Repository, a Attachment, suffix string, layer descriptor) error {
+	tag := fallbackTag(a.Image) + "." + suffix
+	if err := c.upload(ctx, repo, a.Evidence.Content); err != nil {
+		return fmt.Errorf("%s: %w", tag, err)
+	}
+	return c.updateLayers(ctx, repo, tag, func(layers []descriptor) ([]descriptor, error) {
+		if slices.ContainsFunc(layers, func(l descriptor) bool { return sameLayer(l, layer) }) {
+			return layers, nil
+		}
+		if len(layers) >= limit.AttachmentLayers {
+			return nil, &limit.Error{What: repo.Name() + ":" + tag + " with one more", Bound: limit.AttachmentLayers, Unit: "layers"}
+		}
+		return append(slices.Clip(layers), layer), nil
+	})
 }
 
-// AttachAttestation appends a DSSE envelope to the ".att" tag, and returns the
-// envelope's digest.
-func (c *Client) AttachAttestation(ctx context.Context, repository string, image subject.Digest, envelope []byte, predicateType string) (subject.Digest, error) {
-	return c.attachLayer(ctx, repository, image, "att", envelope, descriptor{MediaType: envelopeType,
-		Annotations: map[string]string{signatureKey: "", "predicateType": predicateType}})
+// sameLayer says whether two layers hold the same piece: one payload may have
+// been signed by several.
+func sameLayer(a, b descriptor) bool {
+	return a.Digest == b.Digest && a.Annotations[signatureKey] == b.Annotations[signatureKey]
 }
 
-func (c *Client) attachLayer(ctx context.Context, repository string, image subject.Digest, suffix string, content []byte, layer descriptor) (subject.Digest, error) {
-	repo, err := parseRepository(repository)
-	if err != nil {
-		return subject.Digest{}, err
-	}
-	layer.Size, layer.Digest = int64(len(content)), subject.Of(content)
-	tag := fallbackTag(image) + "." + suffix
-	if err := c.upload(ctx, repo, content); err != nil {
-		return subject.Digest{}, fmt.Errorf("attaching to %s: %w", repo.Tag(tag), err)
-	}
-	err = c.update(ctx, repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
+// updateLayers changes the layers of a ".sig" or ".att" tag; a change that
+// gives as many as there were changes nothing.
+func (c *Client) updateLayers(ctx context.Context, repo name.Repository, tag string, change func([]descriptor) ([]descriptor, error)) error {
+	return c.update(ctx, repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
 		m, before, err := c.attachments(ctx, repo, tag)
 		if err != nil {
 			return "", nil, subject.Digest{}, false, err
 		}
-		same := func(l descriptor) bool {
-			return l.Digest == layer.Digest && l.Annotations[signatureKey] == layer.Annotations[signatureKey]
+		layers, err := change(m.Layers)
+		if err != nil || len(layers) == len(m.Layers) {
+			return "", nil, before, true, err
 		}
-		if slices.ContainsFunc(m.Layers, same) {
-			return "", nil, before, true, nil
-		}
-		if len(m.Layers) >= limit.AttachmentLayers {
-			return "", nil, before, false, &limit.Error{What: repo.Name() + ":" + tag + " with one more", Bound: limit.AttachmentLayers, Unit: "layers"}
-		}
-		m.SchemaVersion, m.MediaType = 2, string(types.OCIManifestSchema1)
-		m.Layers = append(m.Layers, layer)
+		m.SchemaVersion, m.MediaType, m.Layers = 2, string(types.OCIManifestSchema1), layers
 		if m.Config, err = c.legacyConfig(ctx, repo, m.Layers); err != nil {
 			return "", nil, before, false, err
 		}
 		content, err := json.Marshal(m)
 		return m.MediaType, content, before, false, err
 	})
-	if err != nil {
-		return subject.Digest{}, fmt.Errorf("attaching to %s: %w", repo.Tag(tag), err)
-	}
-	return layer.Digest, nil
 }
 
 // legacyConfig uploads the image configuration that cosign's older layout

@@ -98,15 +98,15 @@ func TestAttachToIndex(t *testing.T) {
 func TestAttachTagLayout(t *testing.T) {
 	for _, test := range []struct {
 		suffix, layer string
-		attach        func(*house, subject.Digest, string) (subject.Digest, error)
+		attach        func(*house, subject.Digest, string) oci.Attachment
 	}{
 		{".sig", `{"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "size": %d, "digest": %q,
-			"annotations": {"dev.cosignproject.cosign/signature": "c2ln"}}`, func(h *house, image subject.Digest, content string) (subject.Digest, error) {
-			return h.client.AttachSignature(h.t.Context(), h.repo, image, []byte(content), "c2ln")
+			"annotations": {"dev.cosignproject.cosign/signature": "c2ln"}}`, func(h *house, image subject.Digest, content string) oci.Attachment {
+			return signatureOf(h.repo, image, content, "c2ln")
 		}},
 		{".att", `{"mediaType": "application/vnd.dsse.envelope.v1+json", "size": %d, "digest": %q,
-			"annotations": {"dev.cosignproject.cosign/signature": "", "predicateType": "https://example.com/type"}}`, func(h *house, image subject.Digest, content string) (subject.Digest, error) {
-			return h.client.AttachAttestation(h.t.Context(), h.repo, image, []byte(content), "https://example.com/type")
+			"annotations": {"dev.cosignproject.cosign/signature": "", "predicateType": "https://example.com/type"}}`, func(h *house, image subject.Digest, content string) oci.Attachment {
+			return envelopeOf(h.repo, image, content)
 		}},
 	} {
 		t.Run(test.suffix, func(t *testing.T) {
@@ -114,7 +114,8 @@ func TestAttachTagLayout(t *testing.T) {
 			image := h.image("v1")
 			var layers, diffs []string
 			for _, content := range []string{"one", "another", "one"} {
-				digest, err := test.attach(h, image, content)
+				attached, err := h.client.Attach(t.Context(), test.attach(h, image, content))
+				digest := attached.Digest
 				if err != nil || digest != subject.Of([]byte(content)) {
 					t.Fatalf("%s, %v", digest, err)
 				}
@@ -169,7 +170,7 @@ func TestAttachConcurrently(t *testing.T) {
 					if referrersAreSafe {
 						want = append(want, bundle)
 						group.Go(func() error {
-							_, err := client.AttachBundle(ctx, h.repo, image, []byte(bundle), "https://example.com/type", noon)
+							_, err := client.Attach(ctx, bundleOf(h.repo, image, bundle))
 							return err
 						})
 					}
@@ -178,11 +179,11 @@ func TestAttachConcurrently(t *testing.T) {
 					}
 					want = append(want, signature, envelope)
 					group.Go(func() error {
-						_, err := client.AttachSignature(ctx, h.repo, image, []byte(signature), "c2ln")
+						_, err := client.Attach(ctx, signatureOf(h.repo, image, signature, "c2ln"))
 						return err
 					})
 					group.Go(func() error {
-						_, err := client.AttachAttestation(ctx, h.repo, image, []byte(envelope), "https://example.com/type")
+						_, err := client.Attach(ctx, envelopeOf(h.repo, image, envelope))
 						return err
 					})
 				}
@@ -218,7 +219,7 @@ func TestAttachKeepsTheOthers(t *testing.T) {
 	h.put(fallback(image)+".sig", ociManifest, strings.TrimSuffix(signed(layer), "}")+`,"annotations":{"kept":"yes"}}`)
 
 	attach(t.Context(), t, h.client, h.repo, image, "bundle")
-	if _, err := h.client.AttachSignature(t.Context(), h.repo, image, []byte("two"), "Mg=="); err != nil {
+	if _, err := h.client.Attach(t.Context(), signatureOf(h.repo, image, "two", "Mg==")); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{"manifests/" + fallback(image): foreign, "manifests/" + fallback(image) + ".sig": layer} {
@@ -293,11 +294,11 @@ func TestAttachOnePast(t *testing.T) {
 func (h *house) attach(ctx context.Context, suffix string, image subject.Digest) (err error) {
 	switch suffix {
 	case "":
-		_, err = h.client.AttachBundle(ctx, h.repo, image, []byte("bundle"), "https://example.com/type", noon)
+		_, err = h.client.Attach(ctx, bundleOf(h.repo, image, "bundle"))
 	case ".sig":
-		_, err = h.client.AttachSignature(ctx, h.repo, image, []byte("payload"), "c2ln")
+		_, err = h.client.Attach(ctx, signatureOf(h.repo, image, "payload", "c2ln"))
 	case ".att":
-		_, err = h.client.AttachAttestation(ctx, h.repo, image, []byte("envelope"), "https://example.com/type")
+		_, err = h.client.Attach(ctx, envelopeOf(h.repo, image, "envelope"))
 	}
 	return err
 }

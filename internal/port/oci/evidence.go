@@ -32,6 +32,10 @@ const (
 	simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json"
 	envelopeType      = "application/vnd.dsse.envelope.v1+json"
 	signatureKey      = "dev.cosignproject.cosign/signature"
+	certificateKey    = "dev.sigstore.cosign/certificate"
+	chainKey          = "dev.sigstore.cosign/chain"
+	logEntryKey       = "dev.sigstore.cosign/bundle"
+	timestampKey      = "dev.sigstore.cosign/rfc3161timestamp"
 	parallel          = 8
 )
 
@@ -379,7 +383,9 @@ func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest s
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, layer := range m.Layers {
-		piece := &trust.Evidence{Digest: layer.Digest, Source: fmt.Sprintf("tag %s layer %d", tag, i+1), Attached: digest}
+		piece := &trust.Evidence{Digest: layer.Digest, Source: fmt.Sprintf("tag %s layer %d", tag, i+1), Attached: digest,
+			Certificate: layer.Annotations[certificateKey], Chain: layer.Annotations[chainKey],
+			LogEntry: layer.Annotations[logEntryKey], Timestamp: layer.Annotations[timestampKey]}
 		switch {
 		case suffix == "sig" && layer.MediaType == simpleSigningType:
 			piece.Form, piece.Signature = trust.SimpleSigning, layer.Annotations[signatureKey]

@@ -44,11 +44,11 @@ func TestEvidence(t *testing.T) {
 			first, second := attach(t.Context(), t, h.client, h.repo, image, "bundle one"), attach(t.Context(), t, h.client, h.repo, image, "bundle two")
 			attach(t.Context(), t, h.client, h.repo, other, "of another image")
 			for _, signature := range []string{"c2lnIG9uZQ==", "c2lnIHR3bw=="} {
-				if _, err := h.client.AttachSignature(t.Context(), h.repo, image, []byte("payload"), signature); err != nil {
+				if _, err := h.client.Attach(t.Context(), signatureOf(h.repo, image, "payload", signature)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := h.client.AttachAttestation(t.Context(), h.repo, image, []byte("envelope"), "https://example.com/type"); err != nil {
+			if _, err := h.client.Attach(t.Context(), envelopeOf(h.repo, image, "envelope")); err != nil {
 				t.Fatal(err)
 			}
 			want := []trust.Evidence{
@@ -100,7 +100,7 @@ func TestEvidenceRequests(t *testing.T) {
 			get("manifests/" + attach(t.Context(), t, h.client, h.repo, image, content).String())
 			get("blobs/" + subject.Of([]byte(content)).String())
 		}
-		if _, err := h.client.AttachSignature(t.Context(), h.repo, image, []byte("payload"), "c2ln"); err != nil {
+		if _, err := h.client.Attach(t.Context(), signatureOf(h.repo, image, "payload", "c2ln")); err != nil {
 			t.Fatal(err)
 		}
 		get("blobs/" + subject.Of([]byte("payload")).String())

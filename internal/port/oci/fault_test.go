@@ -509,7 +509,7 @@ func TestCredentialsStayAtHome(t *testing.T) {
 }
 
 func (h *house) attachNew(image subject.Digest) error {
-	_, err := h.client.AttachBundle(h.t.Context(), h.repo, image, []byte("a new bundle"), "https://example.com/type", noon)
+	_, err := h.client.Attach(h.t.Context(), bundleOf(h.repo, image, "a new bundle"))
 	return err
 }
 

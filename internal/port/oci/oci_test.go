@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/oci/ocitest"
 	"github.com/seed-161fc314/assay/internal/port/oci/registry"
@@ -171,11 +172,23 @@ func compact(t *testing.T, text string) string {
 
 func attach(ctx context.Context, t *testing.T, client *oci.Client, repo string, image subject.Digest, bundle string) subject.Digest {
 	t.Helper()
-	digest, err := client.AttachBundle(ctx, repo, image, []byte(bundle), "https://example.com/type", noon)
+	attached, err := client.Attach(ctx, bundleOf(repo, image, bundle))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return digest
+	return attached.Digest
+}
+
+func bundleOf(repo string, image subject.Digest, content string) oci.Attachment {
+	return oci.Attachment{Repository: repo, Image: image, Evidence: trust.Evidence{Form: trust.Bundle, Content: []byte(content)}, PredicateType: "https://example.com/type", Created: noon}
+}
+
+func envelopeOf(repo string, image subject.Digest, content string) oci.Attachment {
+	return oci.Attachment{Repository: repo, Image: image, Evidence: trust.Evidence{Form: trust.Envelope, Content: []byte(content)}, PredicateType: "https://example.com/type", Created: noon}
+}
+
+func signatureOf(repo string, image subject.Digest, content, signature string) oci.Attachment {
+	return oci.Attachment{Repository: repo, Image: image, Evidence: trust.Evidence{Form: trust.SimpleSigning, Content: []byte(content), Signature: signature}, Created: noon}
 }
 
 // only serves one manifest, whatever is asked for, on a host in process.
