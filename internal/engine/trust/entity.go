@@ -64,9 +64,21 @@ func (e *entity) Version() (string, error)                           { return "v
 
 func (e *entity) VerificationContent() (verify.VerificationContent, error) {
 	if e.party.leaf != nil {
-		return sigstorebundle.NewCertificate(e.party.leaf), nil
+		return certificateContent{sigstorebundle.NewCertificate(e.party.leaf), e.entry.HasInclusionPromise()}, nil
 	}
 	return keyContent{e.party}, nil
+}
+
+// certificateContent is the verification content of a certificate. Where the
+// log signed its time, Root.chain asks whether the certificate and all that
+// issued it were valid then, and says what was not.
+type certificateContent struct {
+	verify.VerificationContent
+	promised bool
+}
+
+func (c certificateContent) ValidAtTime(at time.Time, r root.TrustedMaterial) bool {
+	return c.promised || c.VerificationContent.ValidAtTime(at, r)
 }
 
 // keyContent is the verification content of a key. When the key was valid is

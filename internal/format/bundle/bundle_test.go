@@ -68,7 +68,9 @@ func TestDecodeForms(t *testing.T) {
 		"certificate":      {hint, `"certificate":{"rawBytes":"YQ=="}`, func(b bundle.Bundle) bool { return string(b.Certificates[0]) == "a" }},
 		"chain":            {hint, `"x509CertificateChain":{"certificates":[{"rawBytes":"YQ=="}]}`, func(b bundle.Bundle) bool { return len(b.Certificates) == 1 }},
 		"log and time": {hint, hint + `,"tlogEntries":[` + entry + `],"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"YQ=="}]}`,
-			func(b bundle.Bundle) bool { return len(b.Entries) == 1 && b.Entries[0].Index == 1 && string(b.Timestamps[0]) == "a" }},
+			func(b bundle.Bundle) bool {
+				return len(b.Entries) == 1 && b.Entries[0].Index == 1 && string(b.Timestamps[0]) == "a"
+			}},
 		"equal key ids": {`{"sig"`, `{"keyid":"` + key(t).Hint() + `","sig"`, func(b bundle.Bundle) bool { return b.Envelope.Signatures[0].KeyID == b.KeyHint }},
 		"snake case":    {"dsseEnvelope", "dsse_envelope", func(b bundle.Bundle) bool { return string(b.Envelope.Payload) == string(envelope.Payload) }},
 	} {
