@@ -51,6 +51,7 @@ var pure = []string{
 // below them imports net/http or os/exec, each with the reason.
 var reaches = map[string]string{
 	"github.com/owenrumney/go-sarif/v3": "its schema validator can load URLs; only writing and decoding are used",
+	"github.com/digitorus/timestamp":    "its requests are sent by whoever makes them; only responses are read",
 	"github.com/sigstore/sigstore-go":   "its root and verify packages; clients of logs and TUF come along, and are not called",
 	"k8s.io/apimachinery":               "object metadata types; its wait and net packages are not called",
 }
@@ -66,6 +67,7 @@ var heavy = map[string]string{
 	"github.com/owenrumney/go-sarif":                       "internal/format/sarif",
 	"github.com/pandatix/go-cvss":                          "internal/format/osv",
 	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",
+	"github.com/sigstore/sigstore-go/pkg/verify":           "internal/engine/trust",
 	"github.com/spf13/cobra":                               "internal/cli",
 }
 
