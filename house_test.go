@@ -67,6 +67,7 @@ var heavy = map[string]string{
 	"github.com/pandatix/go-cvss":                          "internal/format/osv",
 	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",
 	"github.com/spf13/cobra":                               "internal/cli",
+	"github.com/spiffe/go-spiffe/v2":                       "internal/port/oidc",
 }
 
 // edge holds calls that only cli and cmd may make (law 4).

@@ -87,6 +87,12 @@ const (
 	// TrustedRoot is the largest trusted root or signing configuration, in
 	// bytes; the public one has about 10 KB.
 	TrustedRoot = 4 << 20
+	// IdentityToken is the largest identity token, in bytes; tokens of CI
+	// systems have two or three kilobytes.
+	IdentityToken = 64 << 10
+	// Answer is the largest answer of an identity provider, a certificate
+	// authority, a transparency log or a timestamp authority, in bytes.
+	Answer = 1 << 20
 )
 
 // Bounds on counts.
