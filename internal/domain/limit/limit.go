@@ -108,6 +108,12 @@ const (
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.
 	Signatures = 32
+	// Authorities is how many certificate authorities, logs or timestamp
+	// authorities a trusted root or a signing configuration may list, each.
+	Authorities = 256
+	// CertificateChain is how many certificates the chain of one authority or
+	// of one signature may have.
+	CertificateChain = 16
 	// Platforms is how many manifests an image index may list.
 	Platforms = 128
 	// VEXStatements is how many statements a VEX document may have, and how
