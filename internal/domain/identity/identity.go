@@ -1,7 +1,8 @@
 // Package identity names who signed something.
 //
-// Entry point is [Key], the fingerprint of a public key. An identity here is a
-// name, not a proof: only engine/trust says that somebody signed.
+// Entry points are [Key], the fingerprint of a public key, and [Pattern], which
+// says which [Certificate] identities are meant. An identity here is a name,
+// not a proof: only engine/trust says that somebody signed.
 package identity
 
 import (

@@ -93,6 +93,23 @@ const (
 	// Answer is the largest answer of an identity provider, a certificate
 	// authority, a transparency log or a timestamp authority, in bytes.
 	Answer = 1 << 20
+	// Certificate is the largest certificate read, in bytes of DER: Fulcio's
+	// have two thousand.
+	Certificate = 32 << 10
+	// LogEntry is the largest body of a transparency log entry, in bytes;
+	// LogSignature the largest signature of a log over one (SET), and the
+	// largest checkpoint.
+	LogEntry     = 256 << 10
+	LogSignature = 16 << 10
+	// Timestamp is the largest RFC 3161 timestamp, in bytes: one that carries
+	// its certificates has six thousand.
+	Timestamp = 64 << 10
+	// Annotation is the longest annotation beside a layer that is read as
+	// evidence, in bytes: a log entry in base64, or a chain in PEM.
+	Annotation = 512 << 10
+	// Expression is the longest regular expression for an identity, and the
+	// longest value that one is held against, in bytes.
+	Expression = 4 << 10
 )
 
 // Bounds on counts.
@@ -108,12 +125,22 @@ const (
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.
 	Signatures = 32
-	// Authorities is how many certificate authorities, logs or timestamp
-	// authorities a trusted root or a signing configuration may list, each.
-	Authorities = 256
-	// CertificateChain is how many certificates the chain of one authority or
-	// of one signature may have.
-	CertificateChain = 16
+	// LogEntries is how many log entries one signature may have, Timestamps how
+	// many timestamps; both as sigstore-go bounds them.
+	LogEntries = 32
+	Timestamps = 32
+	// Certificates is how many certificates one signature may bring along.
+	Certificates = 16
+	// ProofHashes is how many hashes an inclusion proof may have: the height
+	// of a tree that no log will fill.
+	ProofHashes = 64
+	// Authorities is how many authorities of one kind a trusted root, or services
+	// of one kind a signing configuration, may list,
+	// Chain how many certificates one of them may have.
+	Authorities = 64
+	Chain       = 16
+	// Identities is how many certificate identities one signer may have.
+	Identities = 64
 	// Platforms is how many manifests an image index may list.
 	Platforms = 128
 	// VEXStatements is how many statements a VEX document may have, and how

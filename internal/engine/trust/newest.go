@@ -28,18 +28,14 @@ type group struct {
 // such a group has no time, all decide. The order of claims is kept.
 //
 // The same thing stored twice, as in a bundle and in cosign's older layout,
-// appears once, as the first of the two.
+// appears once, as the first of the two with the earliest time of both: a copy
+// that was timestamped again later, or whose timestamp was taken away, changes
+// nothing.
 func Newest(claims []Claim, now time.Time) (deciding, superseded, future []Claim) {
 	latest := map[group]time.Time{}
 	undated := map[group]bool{}
-	seen := map[string]bool{}
 	var current []Claim
-	for _, claim := range claims {
-		if content := claim.content(); !seen[content] {
-			seen[content] = true
-		} else {
-			continue
-		}
+	for _, claim := range once(claims) {
 		if claim.hasTime && claim.time.After(now.Add(skew)) {
 			future = append(future, claim)
 			continue
@@ -59,6 +55,23 @@ func Newest(claims []Claim, now time.Time) (deciding, superseded, future []Claim
 		}
 	}
 	return deciding, superseded, future
+}
+
+// once merges claims of the same content.
+func once(claims []Claim) []Claim {
+	first := map[string]int{}
+	var merged []Claim
+	for _, claim := range claims {
+		content := claim.content()
+		at, again := first[content]
+		if !again {
+			first[content] = len(merged)
+			merged = append(merged, claim)
+		} else if claim.hasTime {
+			merged[at].dated(claim.time)
+		}
+	}
+	return merged
 }
 
 func (c Claim) group() group {
@@ -83,5 +96,6 @@ func (c Claim) content() string {
 	for _, name := range slices.Sorted(maps.Keys(c.annotations)) {
 		fmt.Fprintf(&annotations, "%q=%q ", name, c.annotations[name])
 	}
-	return fmt.Sprintf("%q %q %q %q %s", c.predicateType, c.signer, subjects, annotations.String(), c.predicate)
+	return fmt.Sprintf("%q %q %q %q %q %q %q %s", c.predicateType, c.signer, c.key, c.certificate.Subject, c.certificate.Issuer,
+		subjects, annotations.String(), c.predicate)
 }

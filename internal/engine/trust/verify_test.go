@@ -116,7 +116,9 @@ func TestOtherKey(t *testing.T) {
 func TestCertificate(t *testing.T) {
 	p := newParty(t, "ci")
 	e := p.forms(t)[trust.Bundle]
-	e.Content = bytes.Replace(e.Content, fmt.Appendf(nil, `"publicKey":{"hint":%q}`, p.id.Hint()), []byte(`"certificate":{"rawBytes":"YQ=="}`), 1)
+	certificate := newWorld(t).keyless.Certificates()[0]
+	e.Content = bytes.Replace(e.Content, fmt.Appendf(nil, `"publicKey":{"hint":%q}`, p.id.Hint()),
+		fmt.Appendf(nil, `"certificate":{"rawBytes":%q}`, base64.StdEncoding.EncodeToString(certificate)), 1)
 	if r := deny(t, trust.UnknownKey, e, p.signer); !strings.Contains(r.Detail, "certificate") {
 		t.Errorf("detail: %s", r.Detail)
 	}

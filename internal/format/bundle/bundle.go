@@ -1,14 +1,17 @@
-// Package bundle reads and writes Sigstore bundles v0.3 in JSON that hold a
-// DSSE envelope (sigstore/protobuf-specs, sigstore_bundle.proto).
+// Package bundle reads and writes Sigstore bundles in JSON
+// (sigstore/protobuf-specs, sigstore_bundle.proto), and what cosign's older
+// layout keeps in annotations instead of them.
 //
-// Entry points are [Encode], for a bundle that was signed with a key, and
-// [Decode]. Decode holds a bundle to what the specification demands of
-// readers: one signature, no unknown member, a key hint that agrees with the
-// envelope's.
+// Entry points are [Encode], for an envelope that was signed with a key,
+// [EncodeWith] for anything else that a bundle can hold, and [Decode];
+// [Split] and [Legacy.Join] turn a bundle's certificate, log entry and
+// timestamp into annotations and back. Decode reads versions 0.1 to 0.3 and
+// holds a bundle to what the specification demands of readers: one signature,
+// no unknown or repeated member, a key hint that agrees with the envelope's,
+// and for log entries what the version demands of them.
 //
-// The package checks no signature, and does not look into certificates, log
-// entries and timestamps. Bundles with a message signature, which is what
-// files have and images do not, are refused with an error that says so.
+// The package checks no signature, and looks into no certificate, log entry
+// or timestamp: engine/trust does.
 package bundle
 
 import (
@@ -20,8 +23,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
@@ -29,56 +30,77 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/strictjson"
 )
 
-// MediaType is what is written; Decode also reads the older spelling
-// "application/vnd.dev.sigstore.bundle+json;version=0.3".
+// MediaType is what is written.
 const MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
-const oldMediaType = "application/vnd.dev.sigstore.bundle+json;version=0.3"
+// versions are the media types that are read.
+var versions = map[string]string{
+	MediaType: "0.3",
+	"application/vnd.dev.sigstore.bundle+json;version=0.3": "0.3",
+	"application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
+	"application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
+}
 
-const (
-	// values bounds the JSON values of a bundle: 32 log entries with their
-	// proofs and 32 timestamps have some 3,000. Without it, a bundle of
-	// millions of empty entries would take many times its size in memory.
-	values = 16384
-	// entries bounds log entries and timestamps, each, as sigstore-go does.
-	entries = 32
-)
+// values bounds the JSON values of a bundle: 32 log entries with their proofs
+// and 32 timestamps have some 3,000. Without it, a bundle of millions of
+// empty entries would take many times its size in memory.
+const values = 16384
 
 // Bundle is what a bundle says. Nothing of it is verified.
 type Bundle struct {
-	// Envelope has exactly one signature.
+	// Version is "0.1", "0.2" or "0.3"; EncodeWith ignores it and writes 0.3.
+	Version string
+	// Envelope has exactly one signature; it is the zero value where Message
+	// is not nil.
 	Envelope dsse.Envelope
+	// Message is a signature over a file, which is not in the bundle.
+	Message *Message
 	// KeyHint is verificationMaterial.publicKey.hint, "" where there is none.
 	// cosign writes identity.Key.Hint there.
 	KeyHint string
-	// HasCertificate says that it was signed with a certificate, as keyless
-	// signing does, and not with a key.
-	HasCertificate bool
+	// Certificates say that it was signed with a certificate, as keyless
+	// signing does, and not with a key: in DER, the one of the key first.
+	// Version 0.3 has one, older ones may have its issuers behind it.
+	// EncodeWith writes the first.
+	Certificates [][]byte
+	// Entries are what transparency logs say of the signature.
+	Entries []LogEntry
+	// Timestamps are responses of RFC 3161 timestamp authorities, in DER.
+	Timestamps [][]byte
+}
+
+// Message is a signature over a file's bytes.
+type Message struct {
+	// Algorithm is that of Digest: "sha256", "sha384" or "sha512". Digest is
+	// the file's, as the bundle says, in bytes; nothing signs it.
+	Algorithm string
+	Digest    []byte
+	Signature []byte
 }
 
 // Encode writes an envelope, which must have one signature, with the hint of
 // the key that made it: compact JSON, the same bytes for the same input. An
 // envelope that Decode would refuse is an error.
 func Encode(envelope dsse.Envelope, key identity.Key) ([]byte, error) {
-	if err := check(envelope); err != nil {
-		return nil, fmt.Errorf("writing bundle: %w", err)
-	}
 	if key.IsZero() {
 		return nil, errors.New("writing bundle: no key to name in the key hint")
 	}
-	signature := envelope.Signatures[0]
-	spaced, err := protojson.Marshal(&protobundle.Bundle{
-		MediaType: MediaType,
-		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content: &protobundle.VerificationMaterial_PublicKey{
-				PublicKey: &protocommon.PublicKeyIdentifier{Hint: key.Hint()},
-			},
-		},
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: envelope.Payload, PayloadType: envelope.PayloadType,
-			Signatures: []*protodsse.Signature{{Sig: signature.Sig, Keyid: signature.KeyID}},
-		}},
-	})
+	return EncodeWith(Bundle{Envelope: envelope, KeyHint: key.Hint()})
+}
+
+// EncodeWith writes a bundle of version 0.3: an envelope or a message
+// signature, a certificate or a key hint, log entries and timestamps. It is
+// compact JSON, the same bytes for the same input; what Decode would refuse
+// is an error.
+func EncodeWith(b Bundle) ([]byte, error) {
+	proto, err := b.proto()
+	if err != nil {
+		return nil, fmt.Errorf("writing bundle: %w", err)
+	}
+	if _, err := decode(proto); err != nil {
+		return nil, fmt.Errorf("writing bundle: %w", err)
+	}
+	spaced, err := protojson.Marshal(proto)
 	if err != nil {
 		return nil, fmt.Errorf("writing bundle: %w", err)
 	}
@@ -93,8 +115,8 @@ func Encode(envelope dsse.Envelope, key identity.Key) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Decode reads one bundle of v0.3 with a DSSE envelope. Unknown members are
-// errors, as in Sigstore's own clients.
+// Decode reads one bundle. Unknown members are errors, as in Sigstore's own
+// clients, and so is everything over a bound of domain/limit.
 func Decode(content []byte) (Bundle, error) {
 	if len(content) > limit.Evidence {
 		return Bundle{}, &limit.Error{What: "bundle", Bound: limit.Evidence, Unit: "bytes"}
@@ -109,48 +131,6 @@ func Decode(content []byte) (Bundle, error) {
 	b, err := decode(&proto)
 	if err != nil {
 		return Bundle{}, fmt.Errorf("bundle: %w", err)
-	}
-	return b, nil
-}
-
-func decode(proto *protobundle.Bundle) (Bundle, error) {
-	if found := proto.GetMediaType(); found != MediaType && found != oldMediaType {
-		return Bundle{}, fmt.Errorf("mediaType: want %s, found %.200q", MediaType, found)
-	}
-	if proto.GetMessageSignature() != nil {
-		return Bundle{}, errors.New("holds a message signature, as for a plain file; want a DSSE envelope with an in-toto statement")
-	}
-	material := proto.GetVerificationMaterial()
-	if n := len(material.GetTlogEntries()); n > entries {
-		return Bundle{}, &limit.Error{What: "verification material", Bound: entries, Unit: "log entries"}
-	}
-	if n := len(material.GetTimestampVerificationData().GetRfc3161Timestamps()); n > entries {
-		return Bundle{}, &limit.Error{What: "verification material", Bound: entries, Unit: "timestamps"}
-	}
-	var b Bundle
-	switch content := material.GetContent().(type) {
-	case *protobundle.VerificationMaterial_PublicKey:
-		b.KeyHint = content.PublicKey.GetHint()
-	case *protobundle.VerificationMaterial_Certificate, *protobundle.VerificationMaterial_X509CertificateChain:
-		b.HasCertificate = true
-	default:
-		return Bundle{}, errors.New("verificationMaterial names neither a public key nor a certificate")
-	}
-	envelope := proto.GetDsseEnvelope()
-	if envelope == nil {
-		return Bundle{}, errors.New("holds no DSSE envelope")
-	}
-	b.Envelope = dsse.Envelope{PayloadType: envelope.GetPayloadType(), Payload: envelope.GetPayload()}
-	for _, signature := range envelope.GetSignatures() {
-		b.Envelope.Signatures = append(b.Envelope.Signatures, dsse.Signature{KeyID: signature.GetKeyid(), Sig: signature.GetSig()})
-	}
-	if err := check(b.Envelope); err != nil {
-		return Bundle{}, err
-	}
-	// The specification wants the two hints equal; cosign leaves the
-	// envelope's out.
-	if id := b.Envelope.Signatures[0].KeyID; id != "" && b.KeyHint != "" && id != b.KeyHint {
-		return Bundle{}, fmt.Errorf("key hint %.100q and the envelope's keyid %.100q differ", b.KeyHint, id)
 	}
 	return b, nil
 }

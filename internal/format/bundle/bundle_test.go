@@ -18,6 +18,10 @@ var envelope = dsse.Envelope{
 	PayloadType: dsse.InToto, Payload: []byte(`{"a":"<>"}`), Signatures: []dsse.Signature{{Sig: []byte("signature")}},
 }
 
+// entry is a log entry of a form that can be read.
+const entry = `{"logIndex":"1","logId":{"keyId":"YQ=="},"kindVersion":{"kind":"dsse","version":"0.0.1"},"integratedTime":"5","inclusionPromise":{"signedEntryTimestamp":"YQ=="},` +
+	`"inclusionProof":{"logIndex":"1","rootHash":"YQ==","treeSize":"2","hashes":["YQ=="],"checkpoint":{"envelope":"x"}},"canonicalizedBody":"eyJhcGlWZXJzaW9uIjoiMC4wLjEiLCJraW5kIjoiZHNzZSJ9"}`
+
 func key(t testing.TB) identity.Key {
 	t.Helper()
 	id, err := identity.KeyOf(ed25519.NewKeyFromSeed(make([]byte, 32)).Public())
@@ -47,7 +51,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(bundle.Bundle{Envelope: envelope, KeyHint: key(t).Hint()}, got); diff != "" {
+	if diff := cmp.Diff(bundle.Bundle{Version: "0.3", Envelope: envelope, KeyHint: key(t).Hint()}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -60,11 +64,11 @@ func TestDecodeForms(t *testing.T) {
 		check    func(bundle.Bundle) bool
 	}{
 		"older media type": {"bundle.v0.3+json", "bundle+json;version=0.3", func(b bundle.Bundle) bool { return b.KeyHint != "" }},
-		"no hint":          {hint, `"publicKey":{}`, func(b bundle.Bundle) bool { return b.KeyHint == "" && !b.HasCertificate }},
-		"certificate":      {hint, `"certificate":{"rawBytes":"YQ=="}`, func(b bundle.Bundle) bool { return b.HasCertificate }},
-		"chain":            {hint, `"x509CertificateChain":{"certificates":[{"rawBytes":"YQ=="}]}`, func(b bundle.Bundle) bool { return b.HasCertificate }},
-		"log and time": {hint, hint + `,"tlogEntries":[{"logIndex":"1","kindVersion":{"kind":"dsse","version":"0.0.1"}}],"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"YQ=="}]}`,
-			func(b bundle.Bundle) bool { return !b.HasCertificate }},
+		"no hint":          {hint, `"publicKey":{}`, func(b bundle.Bundle) bool { return b.KeyHint == "" && len(b.Certificates) == 0 }},
+		"certificate":      {hint, `"certificate":{"rawBytes":"YQ=="}`, func(b bundle.Bundle) bool { return string(b.Certificates[0]) == "a" }},
+		"chain":            {hint, `"x509CertificateChain":{"certificates":[{"rawBytes":"YQ=="}]}`, func(b bundle.Bundle) bool { return len(b.Certificates) == 1 }},
+		"log and time": {hint, hint + `,"tlogEntries":[` + entry + `],"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"YQ=="}]}`,
+			func(b bundle.Bundle) bool { return len(b.Entries) == 1 && b.Entries[0].Index == 1 && string(b.Timestamps[0]) == "a" }},
 		"equal key ids": {`{"sig"`, `{"keyid":"` + key(t).Hint() + `","sig"`, func(b bundle.Bundle) bool { return b.Envelope.Signatures[0].KeyID == b.KeyHint }},
 		"snake case":    {"dsseEnvelope", "dsse_envelope", func(b bundle.Bundle) bool { return string(b.Envelope.Payload) == string(envelope.Payload) }},
 	} {
@@ -80,12 +84,12 @@ func TestDecodeRefuses(t *testing.T) {
 	hint := `"publicKey":{"hint":"` + key(t).Hint() + `"}`
 	start := strings.Index(good, `"dsseEnvelope"`)
 	for name, test := range map[string]struct{ content, want string }{
-		"version 0.1":        {strings.Replace(good, "bundle.v0.3+json", "bundle+json;version=0.1", 1), "mediaType: want"},
+		"version 0.0":        {strings.Replace(good, "bundle.v0.3+json", "bundle+json;version=0.0", 1), "mediaType: want"},
 		"version 0.4":        {strings.Replace(good, "v0.3", "v0.4", 1), "mediaType: want"},
 		"no media type":      {strings.Replace(good, `"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json",`, "", 1), "mediaType: want"},
-		"message signature":  {good[:start] + `"messageSignature":{"messageDigest":{"algorithm":"SHA2_256","digest":"YQ=="},"signature":"YQ=="}}`, "message signature"},
+		"message signature":  {good[:start] + `"messageSignature":{"messageDigest":{"algorithm":"SHA2_256","digest":"YQ=="}}}`, "message signature is empty"},
 		"both contents":      {good[:start] + `"messageSignature":{"signature":"YQ=="},` + good[start:], "oneof"},
-		"no content":         {good[:start-1] + "}", "no DSSE envelope"},
+		"no content":         {good[:start-1] + "}", "neither a DSSE envelope"},
 		"no material":        {strings.Replace(good, hint, "", 1), "neither a public key nor a certificate"},
 		"both materials":     {strings.Replace(good, hint, hint+`,"certificate":{"rawBytes":"YQ=="}`, 1), "oneof"},
 		"two signatures":     {strings.Replace(good, `[{"sig"`, `[{"sig":"YQ=="},{"sig"`, 1), "2 signatures"},
@@ -113,10 +117,10 @@ func TestBounds(t *testing.T) {
 	good := encode(t)
 	hint := `"publicKey":{"hint":"` + key(t).Hint() + `"}`
 	entries := func(n int) string {
-		return strings.Replace(good, hint, hint+`,"tlogEntries":[{}`+strings.Repeat(`,{}`, n-1)+`]`, 1)
+		return strings.Replace(good, hint, hint+`,"tlogEntries":[`+entry+strings.Repeat(`,`+entry, n-1)+`]`, 1)
 	}
 	timestamps := func(n int) string {
-		return strings.Replace(good, hint, hint+`,"timestampVerificationData":{"rfc3161Timestamps":[{}`+strings.Repeat(`,{}`, n-1)+`]}`, 1)
+		return strings.Replace(good, hint, hint+`,"timestampVerificationData":{"rfc3161Timestamps":[{"signedTimestamp":"YQ=="}`+strings.Repeat(`,{"signedTimestamp":"YQ=="}`, n-1)+`]}`, 1)
 	}
 	for _, content := range []string{entries(32), timestamps(32)} {
 		if _, err := bundle.Decode([]byte(content)); err != nil {

@@ -84,7 +84,7 @@ func reason(evidence trust.Evidence, rejection trust.Rejection, r requirement) s
 		return rejection.Detail
 	}
 	decoded, err := bundle.Decode(evidence.Content)
-	if err != nil || decoded.HasCertificate {
+	if err != nil || len(decoded.Certificates) > 0 {
 		return rejection.Detail
 	}
 	sum, err := base64.StdEncoding.DecodeString(decoded.KeyHint)
