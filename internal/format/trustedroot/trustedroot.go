@@ -1,12 +1,11 @@
-// Package trustedroot writes Sigstore trusted roots from their pieces, and
-// lists whom one names (sigstore/protobuf-specs, sigstore_trustroot.proto:
-// TrustedRoot).
+// Package trustedroot writes Sigstore trusted roots from their pieces
+// (sigstore/protobuf-specs, sigstore_trustroot.proto: TrustedRoot).
 //
-// Entry points are [Build] and [List]. What is built is what `cosign
-// trusted-root create` makes of the same pieces, the id of a log by C2SP's
-// signed notes included ([LogID]).
+// Entry point is [Build]. What is built is what `cosign trusted-root create`
+// makes of the same pieces, the id of a log by C2SP's signed notes included
+// ([LogID]).
 //
-// The package judges no evidence; engine/trust reads the same files for that.
+// The package reads no roots and judges no evidence; engine/trust does.
 package trustedroot
 
 import (
@@ -64,6 +63,9 @@ type Piece struct {
 
 // Build writes a trusted root, indented; the same bytes for the same pieces.
 func Build(pieces []Piece) ([]byte, error) {
+	if len(pieces) == 0 {
+		return nil, errors.New("a trusted root of no authority at all trusts nobody")
+	}
 	proto := &prototrust.TrustedRoot{MediaType: MediaType}
 	for _, piece := range pieces {
 		if err := add(proto, piece); err != nil {
@@ -80,9 +82,6 @@ func Build(pieces []Piece) ([]byte, error) {
 		return nil, fmt.Errorf("writing trusted root: %w", err)
 	}
 	out.WriteByte('\n')
-	if _, err := List("the trusted root", out.Bytes()); err != nil {
-		return nil, err
-	}
 	return out.Bytes(), nil
 }
 
@@ -156,7 +155,7 @@ func authority(piece Piece) (*prototrust.CertificateAuthority, error) {
 }
 
 func instance(piece Piece) (*prototrust.TransparencyLogInstance, error) {
-	details, _, err := keyDetails(piece.Key)
+	details, err := keyDetails(piece.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -212,32 +211,32 @@ func LogID(origin string, key crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
-// keyDetails names a key's algorithm, for files and for people.
-func keyDetails(key crypto.PublicKey) (protocommon.PublicKeyDetails, string, error) {
+// keyDetails names a key's algorithm.
+func keyDetails(key crypto.PublicKey) (protocommon.PublicKeyDetails, error) {
 	switch key := key.(type) {
 	case ed25519.PublicKey:
-		return protocommon.PublicKeyDetails_PKIX_ED25519, "Ed25519", nil
+		return protocommon.PublicKeyDetails_PKIX_ED25519, nil
 	case *ecdsa.PublicKey:
 		switch key.Curve {
 		case elliptic.P256():
-			return protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, "ECDSA P-256", nil
+			return protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, nil
 		case elliptic.P384():
-			return protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384, "ECDSA P-384", nil
+			return protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384, nil
 		case elliptic.P521():
-			return protocommon.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512, "ECDSA P-521", nil
+			return protocommon.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512, nil
 		}
-		return 0, "", fmt.Errorf("its key is ECDSA on %s; want P-256, P-384 or P-521", key.Curve.Params().Name)
+		return 0, fmt.Errorf("its key is ECDSA on %s; want P-256, P-384 or P-521", key.Curve.Params().Name)
 	case *rsa.PublicKey:
 		switch bits := key.N.BitLen(); bits {
 		case 2048:
-			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, "RSA 2048", nil
+			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, nil
 		case 3072:
-			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256, "RSA 3072", nil
+			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256, nil
 		case 4096:
-			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_4096_SHA256, "RSA 4096", nil
+			return protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_4096_SHA256, nil
 		default:
-			return 0, "", fmt.Errorf("its key is RSA of %d bits; want 2048, 3072 or 4096", bits)
+			return 0, fmt.Errorf("its key is RSA of %d bits; want 2048, 3072 or 4096", bits)
 		}
 	}
-	return 0, "", fmt.Errorf("its key is a %T; want ECDSA, RSA or Ed25519", key)
+	return 0, fmt.Errorf("its key is a %T; want ECDSA, RSA or Ed25519", key)
 }

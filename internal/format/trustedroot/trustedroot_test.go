@@ -9,10 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +20,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/trustedroot"
 )
 
@@ -174,89 +171,4 @@ func TestBuildRefuses(t *testing.T) {
 	if _, err := trustedroot.Build(nil); err == nil || !strings.Contains(err.Error(), "no authority") {
 		t.Errorf("nothing: %v", err)
 	}
-}
-
-func TestList(t *testing.T) {
-	m := newMaterial(t)
-	content, err := trustedroot.Build(m.pieces())
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := trustedroot.List("f", content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, a := range list {
-		got = append(got, fmt.Sprintf("%s|%s|%s|%v", a.Kind, a.URL, a.Algorithm, a.Expired(from.AddDate(1, 0, 1))))
-	}
-	if diff := cmp.Diff([]string{
-		"certificate authority|https://fulcio|ECDSA P-256|false", "transparency log|https://rekor|ECDSA P-256|true",
-		"transparency log|https://rekor2|Ed25519|false", "certificate log|https://ct|RSA 2048|false", "timestamp authority|https://tsa|ECDSA P-256|false",
-	}, got); diff != "" {
-		t.Error(diff)
-	}
-	if list[0].Name != m.top.Subject.String() || !list[0].From.Equal(m.top.NotBefore) || !list[0].Until.IsZero() || len(list[0].Fingerprint) != len("sha256:")+2*32 {
-		t.Errorf("%+v", list[0])
-	}
-	// The first certificate of a chain that ends, ends the authority.
-	if until := list[4].CertificateUntil; !until.Equal(m.stamp.NotAfter) || !list[4].Expired(until.Add(time.Second)) || list[4].Expired(until) {
-		t.Errorf("certificate until %v, want %v", until, m.stamp.NotAfter)
-	}
-}
-
-func TestListRefuses(t *testing.T) {
-	head := `{"mediaType":"` + trustedroot.MediaType + `"`
-	for name, test := range map[string]struct{ content, want string }{
-		"nothing":        {``, "is empty"},
-		"another type":   {`{"mediaType":"x"}`, "mediaType"},
-		"no authority":   {head + `}`, "no authority at all"},
-		"no certificate": {head + `,"certificateAuthorities":[{}]}`, "certificate authority 1: it has no certificate"},
-		"no key":         {head + `,"tlogs":[{}]}`, "transparency log 1: it has no key"},
-		"a broken key":   {head + `,"ctlogs":[{"publicKey":{"rawBytes":"YQ=="}}]}`, "neither PKIX nor"},
-		"a broken chain": {head + `,"timestampAuthorities":[{"certChain":{"certificates":[{"rawBytes":"YQ=="}]}}]}`, "timestamp authority 1: certificate 1 of its chain"},
-		"twice":          {head + `,"tlogs":[],"tlogs":[]}`, "appears twice"},
-	} {
-		if _, err := trustedroot.List("f.json", []byte(test.content)); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "f.json") {
-			t.Errorf("%s: got %v, want %q", name, err, test.want)
-		}
-	}
-	var over *limit.Error
-	for name, content := range map[string]string{
-		"bytes":       strings.Repeat(" ", limit.TrustedRoot+1),
-		"authorities": head + `,"tlogs":[` + strings.Repeat("{},", limit.Authorities) + `{}]}`,
-		"chain":       head + `,"certificateAuthorities":[{"certChain":{"certificates":[` + strings.Repeat("{},", limit.CertificateChain) + `{}]}}]}`,
-	} {
-		if _, err := trustedroot.List("f", []byte(content)); !errors.As(err, &over) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func FuzzList(f *testing.F) {
-	f.Add([]byte(`{"mediaType":"` + trustedroot.MediaType + `","tlogs":[{"baseUrl":"https://a","publicKey":{"rawBytes":"YQ=="}}]}`))
-	key, err := hex.DecodeString("302a300506032b6570032100" + strings.Repeat("11", 32))
-	if err != nil {
-		f.Fatal(err)
-	}
-	public, err := x509.ParsePKIXPublicKey(key)
-	if err != nil {
-		f.Fatal(err)
-	}
-	content, err := trustedroot.Build([]trustedroot.Piece{{Kind: trustedroot.Log, URL: "https://a", Key: public, Origin: "a"}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(content)
-	f.Fuzz(func(t *testing.T, content []byte) {
-		list, err := trustedroot.List("fuzz", content)
-		if err != nil {
-			return
-		}
-		for _, a := range list {
-			if a.Kind == "" || len(a.Fingerprint) != len("sha256:")+64 {
-				t.Errorf("listed %+v", a)
-			}
-		}
-	})
 }

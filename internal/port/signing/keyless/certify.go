@@ -227,8 +227,8 @@ func parseChain(body []byte) ([]*x509.Certificate, error) {
 	if chosen == nil || len(chosen.Chain.Certificates) == 0 {
 		return nil, errors.New("its answer has no certificate in it")
 	}
-	if len(chosen.Chain.Certificates) > limit.CertificateChain {
-		return nil, &limit.Error{What: "its chain", Bound: limit.CertificateChain, Unit: "certificates"}
+	if len(chosen.Chain.Certificates) > limit.Certificates {
+		return nil, &limit.Error{What: "its chain", Bound: limit.Certificates, Unit: "certificates"}
 	}
 	var chain []*x509.Certificate
 	for i, text := range chosen.Chain.Certificates {

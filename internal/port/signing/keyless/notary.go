@@ -1,24 +1,17 @@
 package keyless
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/encoding/protojson"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-
-	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/internal/format/dsse"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 )
@@ -97,11 +90,11 @@ func (n *Notary) Older(public crypto.PublicKey) error {
 
 // signed is what is witnessed of a bundle.
 type signed struct {
-	// message is what was signed where the bundle has it (PAE), and digest its
-	// hash by the key's algorithm; nil for pure Ed25519.
-	message, digest []byte
-	signature       []byte
-	envelope        *dsse.Envelope
+	// digest is the hash of what was signed, by the key's algorithm; nil for
+	// pure Ed25519.
+	digest, signature []byte
+	// envelope is nil for message signatures.
+	envelope *dsse.Envelope
 	// verifier is the key or the certificate in DER.
 	verifier    []byte
 	certificate bool
@@ -120,19 +113,16 @@ func (s signed) pem() []byte {
 // Witness asks every log and every authority at once. Anything that one of
 // them does not give is an error.
 func (n *Notary) Witness(ctx context.Context, content []byte, public crypto.PublicKey) ([]byte, error) {
-	if len(content) > limit.Evidence {
-		return nil, &limit.Error{What: "bundle", Bound: limit.Evidence, Unit: "bytes"}
+	b, err := bundle.Decode(content)
+	if err != nil {
+		return nil, fmt.Errorf("witnessing: %w", err)
 	}
-	var proto protobundle.Bundle
-	if err := (protojson.UnmarshalOptions{RecursionLimit: limit.JSONDepth}).Unmarshal(content, &proto); err != nil {
-		return nil, fmt.Errorf("witnessing a bundle: %w", err)
-	}
-	what, err := read(&proto, public)
+	what, err := read(b, public)
 	if err != nil {
 		return nil, fmt.Errorf("witnessing a bundle: %w", err)
 	}
-	entries := make([]*protorekor.TransparencyLogEntry, len(n.config.Logs))
-	stamps := make([]*protocommon.RFC3161SignedTimestamp, len(n.config.Timestamps))
+	entries := make([]bundle.LogEntry, len(n.config.Logs))
+	stamps := make([][]byte, len(n.config.Timestamps))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, log := range n.config.Logs {
 		group.Go(func() error {
@@ -146,12 +136,10 @@ func (n *Notary) Witness(ctx context.Context, content []byte, public crypto.Publ
 	}
 	for i, address := range n.config.Timestamps {
 		group.Go(func() error {
-			return n.slot(ctx, address, func() error {
-				stamp, err := n.stamp(ctx, address, what.signature)
-				if err != nil {
+			return n.slot(ctx, address, func() (err error) {
+				if stamps[i], err = n.stamp(ctx, address, what.signature); err != nil {
 					return fmt.Errorf("timestamp authority %s: %w", address, err)
 				}
-				stamps[i] = &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp}
 				return nil
 			})
 		})
@@ -159,15 +147,12 @@ func (n *Notary) Witness(ctx context.Context, content []byte, public crypto.Publ
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	material := proto.VerificationMaterial
-	material.TlogEntries = append(material.TlogEntries, entries...)
-	if len(stamps) > 0 {
-		if material.TimestampVerificationData == nil {
-			material.TimestampVerificationData = &protobundle.TimestampVerificationData{}
-		}
-		material.TimestampVerificationData.Rfc3161Timestamps = append(material.TimestampVerificationData.Rfc3161Timestamps, stamps...)
+	b.Entries, b.Timestamps = append(b.Entries, entries...), append(b.Timestamps, stamps...)
+	witnessed, err := bundle.EncodeWith(b)
+	if err != nil {
+		return nil, fmt.Errorf("what logs and timestamp authorities answered makes no bundle: %w", err)
 	}
-	return compact(&proto)
+	return witnessed, nil
 }
 
 // slot bounds how many ask one service at once.
@@ -181,38 +166,11 @@ func (n *Notary) slot(ctx context.Context, address string, ask func() error) err
 	return ask()
 }
 
-func compact(proto *protobundle.Bundle) ([]byte, error) {
-	spaced, err := protojson.Marshal(proto)
-	if err != nil {
-		return nil, fmt.Errorf("writing bundle: %w", err)
-	}
-	// protojson puts spaces in at random, so that nobody relies on its bytes.
-	var out bytes.Buffer
-	if err := json.Compact(&out, spaced); err != nil {
-		return nil, fmt.Errorf("writing bundle: %w", err)
-	}
-	if out.Len() > limit.Evidence {
-		return nil, &limit.Error{What: "bundle", Bound: limit.Evidence, Unit: "bytes"}
-	}
-	return out.Bytes(), nil
-}
-
-// read finds what is witnessed, and that it was made by the key.
-func read(proto *protobundle.Bundle, public crypto.PublicKey) (signed, error) {
-	material := proto.GetVerificationMaterial()
-	what := signed{public: public}
-	var err error
-	switch content := material.GetContent().(type) {
-	case *protobundle.VerificationMaterial_PublicKey:
-		if what.verifier, err = x509.MarshalPKIXPublicKey(public); err != nil {
-			return signed{}, err
-		}
-	case *protobundle.VerificationMaterial_Certificate:
-		what.verifier, what.certificate = content.Certificate.GetRawBytes(), true
-	default:
-		return signed{}, errors.New("it names neither a key nor a certificate")
-	}
+// read finds what is witnessed, and that it is the key's.
+func read(b bundle.Bundle, public crypto.PublicKey) (signed, error) {
+	what := signed{public: public, certificate: len(b.Certificates) > 0}
 	if what.certificate {
+		what.verifier = b.Certificates[0]
 		parsed, err := x509.ParseCertificate(what.verifier)
 		if err != nil {
 			return signed{}, fmt.Errorf("its certificate: %w", err)
@@ -220,23 +178,18 @@ func read(proto *protobundle.Bundle, public crypto.PublicKey) (signed, error) {
 		if key, ok := public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(parsed.PublicKey) {
 			return signed{}, errors.New("its certificate is for another key")
 		}
-	}
-	if message := proto.GetMessageSignature(); message != nil {
-		what.signature, what.digest = message.GetSignature(), message.GetMessageDigest().GetDigest()
-		if len(what.signature) == 0 || len(what.digest) == 0 {
-			return signed{}, errors.New("its message signature has no signature or no digest")
+	} else {
+		var err error
+		if what.verifier, err = x509.MarshalPKIXPublicKey(public); err != nil {
+			return signed{}, err
 		}
+	}
+	if b.Message != nil {
+		what.signature, what.digest = b.Message.Signature, b.Message.Digest
 		return what, nil
 	}
-	envelope := proto.GetDsseEnvelope()
-	if envelope == nil || len(envelope.GetSignatures()) != 1 {
-		return signed{}, errors.New("it has neither a message signature nor an envelope with one signature")
-	}
-	what.signature = envelope.GetSignatures()[0].GetSig()
-	what.envelope = &dsse.Envelope{PayloadType: envelope.GetPayloadType(), Payload: envelope.GetPayload(),
-		Signatures: []dsse.Signature{{Sig: what.signature, KeyID: envelope.GetSignatures()[0].GetKeyid()}}}
-	what.message = dsse.PAE(envelope.GetPayloadType(), envelope.GetPayload())
-	digest, options, err := signing.Digest(public, what.message)
+	what.signature, what.envelope = b.Envelope.Signatures[0].Sig, &b.Envelope
+	digest, options, err := signing.Digest(public, dsse.PAE(b.Envelope.PayloadType, b.Envelope.Payload))
 	if err != nil {
 		return signed{}, err
 	}

@@ -22,24 +22,28 @@ import (
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 
+	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/internal/format/dsse"
 )
 
 // enter has a log take a signature up, and holds the entry to it.
-func (n *Notary) enter(ctx context.Context, log Log, what signed) (*protorekor.TransparencyLogEntry, error) {
+func (n *Notary) enter(ctx context.Context, log Log, what signed) (bundle.LogEntry, error) {
 	ask := n.first
 	if log.Version == 2 {
 		ask = n.second
 	}
 	entry, err := ask(ctx, log.URL, what)
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
-	if err := whole(entry, log.Version); err != nil {
-		return nil, fmt.Errorf("its entry is not whole: %w", err)
+	switch {
+	case entry.Proof == nil || entry.Proof.Checkpoint == "":
+		return bundle.LogEntry{}, errors.New("its entry has no inclusion proof with a checkpoint")
+	case log.Version == 1 && len(entry.Promise) == 0:
+		return bundle.LogEntry{}, errors.New("its entry has no signed entry timestamp")
 	}
-	if err := about(entry.GetCanonicalizedBody(), what); err != nil {
-		return nil, fmt.Errorf("its entry %d is about something else: %w", entry.GetLogIndex(), err)
+	if err := about(entry.Body, what); err != nil {
+		return bundle.LogEntry{}, fmt.Errorf("its entry %d is about something else: %w", entry.Index, err)
 	}
 	return entry, nil
 }
@@ -75,12 +79,12 @@ type proposed struct {
 }
 
 // first speaks Rekor's API v1 (POST /api/v1/log/entries).
-func (n *Notary) first(ctx context.Context, url string, what signed) (*protorekor.TransparencyLogEntry, error) {
+func (n *Notary) first(ctx context.Context, url string, what signed) (bundle.LogEntry, error) {
 	kind, spec := "dsse", any(nil)
 	if what.envelope != nil {
 		text, err := dsse.Encode(*what.envelope)
 		if err != nil {
-			return nil, err
+			return bundle.LogEntry{}, err
 		}
 		var p proposed
 		p.Content.Envelope, p.Content.Verifiers = string(text), [][]byte{what.pem()}
@@ -88,7 +92,7 @@ func (n *Notary) first(ctx context.Context, url string, what signed) (*protoreko
 	} else {
 		name, err := hashName(what)
 		if err != nil {
-			return nil, err
+			return bundle.LogEntry{}, err
 		}
 		var h hashed
 		h.Data.Hash = hash{strings.ToLower(name), hex.EncodeToString(what.digest)}
@@ -97,28 +101,28 @@ func (n *Notary) first(ctx context.Context, url string, what signed) (*protoreko
 	}
 	body, err := json.Marshal(map[string]any{"apiVersion": "0.0.1", "kind": kind, "spec": spec})
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	address, err := base(url, false)
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	entries := address.JoinPath("api/v1/log/entries")
 	got, err := n.caller.do(ctx, call{method: http.MethodPost, url: entries.String(), contentType: "application/json", accept: "application/json", body: body})
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	if got.status == http.StatusConflict { // the same signature is in it already
 		id := path.Base(got.header.Get("Location"))
 		if raw, err := hex.DecodeString(id); err != nil || len(raw) < 32 {
-			return nil, fmt.Errorf("it has the entry already, and does not say where: %s", got.text)
+			return bundle.LogEntry{}, fmt.Errorf("it has the entry already, and does not say where: %s", got.text)
 		}
 		if got, err = n.caller.do(ctx, call{method: http.MethodGet, url: entries.JoinPath(id).String(), accept: "application/json"}); err != nil {
-			return nil, err
+			return bundle.LogEntry{}, err
 		}
 	}
 	if got.status != http.StatusOK && got.status != http.StatusCreated {
-		return nil, fmt.Errorf("it answered %s", got.text)
+		return bundle.LogEntry{}, fmt.Errorf("it answered %s", got.text)
 	}
 	return readFirst(got.body)
 }
@@ -141,10 +145,10 @@ type logEntry struct {
 	} `json:"verification"`
 }
 
-func readFirst(content []byte) (*protorekor.TransparencyLogEntry, error) {
+func readFirst(content []byte) (bundle.LogEntry, error) {
 	var answer map[string]logEntry
 	if err := json.Unmarshal(content, &answer); err != nil || len(answer) != 1 {
-		return nil, errors.New("its answer is not one log entry in JSON")
+		return bundle.LogEntry{}, errors.New("its answer is not one log entry in JSON")
 	}
 	var e logEntry
 	for _, e = range answer { // the only one
@@ -154,29 +158,30 @@ func readFirst(content []byte) (*protorekor.TransparencyLogEntry, error) {
 		Version string `json:"apiVersion"`
 	}
 	if err := json.Unmarshal(e.Body, &kind); err != nil {
-		return nil, errors.New("its entry has no readable body")
+		return bundle.LogEntry{}, errors.New("its entry has no readable body")
 	}
 	id, err := hex.DecodeString(e.LogID)
 	if err != nil {
-		return nil, errors.New("its entry's logID is not in hex")
+		return bundle.LogEntry{}, errors.New("its entry's logID is not in hex")
 	}
-	entry := &protorekor.TransparencyLogEntry{
-		LogIndex: e.LogIndex, LogId: &protocommon.LogId{KeyId: id}, IntegratedTime: e.IntegratedTime, CanonicalizedBody: e.Body,
-		KindVersion:      &protorekor.KindVersion{Kind: kind.Kind, Version: kind.Version},
-		InclusionPromise: &protorekor.InclusionPromise{SignedEntryTimestamp: e.Verification.Promise},
+	entry := bundle.LogEntry{
+		LogID: id, Index: e.LogIndex, IntegratedTime: e.IntegratedTime, Kind: kind.Kind, Version: kind.Version,
+		Body: e.Body, Promise: e.Verification.Promise,
 	}
-	if proof := e.Verification.Proof; proof != nil {
-		entry.InclusionProof = &protorekor.InclusionProof{LogIndex: proof.LogIndex, TreeSize: proof.TreeSize, Checkpoint: &protorekor.Checkpoint{Envelope: proof.Checkpoint}}
-		for i, text := range append([]string{proof.RootHash}, proof.Hashes...) {
-			raw, err := hex.DecodeString(text)
-			if err != nil {
-				return nil, errors.New("its inclusion proof is not in hex")
-			}
-			if i == 0 {
-				entry.InclusionProof.RootHash = raw
-			} else {
-				entry.InclusionProof.Hashes = append(entry.InclusionProof.Hashes, raw)
-			}
+	proof := e.Verification.Proof
+	if proof == nil {
+		return entry, nil
+	}
+	entry.Proof = &bundle.Proof{Index: proof.LogIndex, Size: proof.TreeSize, Checkpoint: proof.Checkpoint}
+	for i, text := range append([]string{proof.RootHash}, proof.Hashes...) {
+		raw, err := hex.DecodeString(text)
+		if err != nil {
+			return bundle.LogEntry{}, errors.New("its inclusion proof is not in hex")
+		}
+		if i == 0 {
+			entry.Proof.Root = raw
+		} else {
+			entry.Proof.Hashes = append(entry.Proof.Hashes, raw)
 		}
 	}
 	return entry, nil
@@ -184,13 +189,13 @@ func readFirst(content []byte) (*protorekor.TransparencyLogEntry, error) {
 
 // second speaks Rekor's API v2 (POST /api/v2/log/entries), which takes the
 // hashes of what was signed, of envelopes too, and answers with a proof.
-func (n *Notary) second(ctx context.Context, url string, what signed) (*protorekor.TransparencyLogEntry, error) {
+func (n *Notary) second(ctx context.Context, url string, what signed) (bundle.LogEntry, error) {
 	if _, err := hashName(what); err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	details, err := details(what.public)
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	verifier := map[string]any{"keyDetails": details.String()}
 	verifier[map[bool]string{true: "x509Certificate", false: "publicKey"}[what.certificate]] = map[string]any{"rawBytes": what.verifier}
@@ -198,22 +203,31 @@ func (n *Notary) second(ctx context.Context, url string, what signed) (*protorek
 		"digest": what.digest, "signature": map[string]any{"content": what.signature, "verifier": verifier},
 	}})
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	address, err := base(url, false)
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	got, err := n.caller.do(ctx, call{method: http.MethodPost, url: address.JoinPath("api/v2/log/entries").String(), contentType: "application/json", accept: "application/json", body: body})
 	if err != nil {
-		return nil, err
+		return bundle.LogEntry{}, err
 	}
 	if got.status != http.StatusCreated && got.status != http.StatusOK {
-		return nil, fmt.Errorf("it answered %s", got.text)
+		return bundle.LogEntry{}, fmt.Errorf("it answered %s", got.text)
 	}
-	entry := &protorekor.TransparencyLogEntry{}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(got.body, entry); err != nil {
-		return nil, errors.New("its answer is no log entry in JSON")
+	var proto protorekor.TransparencyLogEntry
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(got.body, &proto); err != nil {
+		return bundle.LogEntry{}, errors.New("its answer is no log entry in JSON")
+	}
+	entry := bundle.LogEntry{
+		LogID: proto.GetLogId().GetKeyId(), Index: proto.GetLogIndex(), IntegratedTime: proto.GetIntegratedTime(),
+		Kind: proto.GetKindVersion().GetKind(), Version: proto.GetKindVersion().GetVersion(), Body: proto.GetCanonicalizedBody(),
+		Promise: proto.GetInclusionPromise().GetSignedEntryTimestamp(),
+	}
+	if proof := proto.GetInclusionProof(); proof != nil {
+		entry.Proof = &bundle.Proof{Index: proof.GetLogIndex(), Size: proof.GetTreeSize(), Root: proof.GetRootHash(),
+			Hashes: proof.GetHashes(), Checkpoint: proof.GetCheckpoint().GetEnvelope()}
 	}
 	return entry, nil
 }
@@ -253,21 +267,6 @@ func details(public crypto.PublicKey) (protocommon.PublicKeyDetails, error) {
 		}
 	}
 	return 0, errors.New("it knows no algorithm for keys of this kind and size")
-}
-
-// whole wants what a bundle needs of an entry.
-func whole(entry *protorekor.TransparencyLogEntry, version int) error {
-	switch {
-	case len(entry.GetLogId().GetKeyId()) == 0:
-		return errors.New("it does not say of which log it is")
-	case entry.GetInclusionProof().GetCheckpoint().GetEnvelope() == "" || len(entry.GetInclusionProof().GetRootHash()) == 0:
-		return errors.New("it has no inclusion proof with a checkpoint")
-	case version == 1 && len(entry.GetInclusionPromise().GetSignedEntryTimestamp()) == 0:
-		return errors.New("it has no signed entry timestamp")
-	case entry.GetLogIndex() < 0:
-		return errors.New("its index is negative")
-	}
-	return nil
 }
 
 // about holds an entry's body to the signature that was sent.
