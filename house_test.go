@@ -69,6 +69,7 @@ var heavy = map[string]string{
 	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",
 	"github.com/sigstore/sigstore-go/pkg/verify":           "internal/engine/trust",
 	"github.com/spf13/cobra":                               "internal/cli",
+	"github.com/spiffe/go-spiffe/v2":                       "internal/port/oidc",
 }
 
 // edge holds calls that only cli and cmd may make (law 4).

@@ -87,6 +87,12 @@ const (
 	// TrustedRoot is the largest trusted root or signing configuration, in
 	// bytes; the public one has about 10 KB.
 	TrustedRoot = 4 << 20
+	// IdentityToken is the largest identity token, in bytes; tokens of CI
+	// systems have two or three kilobytes.
+	IdentityToken = 64 << 10
+	// Answer is the largest answer of an identity provider, a certificate
+	// authority, a transparency log or a timestamp authority, in bytes.
+	Answer = 1 << 20
 	// Certificate is the largest certificate read, in bytes of DER: Fulcio's
 	// have two thousand.
 	Certificate = 32 << 10
@@ -128,7 +134,8 @@ const (
 	// ProofHashes is how many hashes an inclusion proof may have: the height
 	// of a tree that no log will fill.
 	ProofHashes = 64
-	// Authorities is how many authorities of one kind a trusted root may list,
+	// Authorities is how many authorities of one kind a trusted root, or services
+	// of one kind a signing configuration, may list,
 	// Chain how many certificates one of them may have.
 	Authorities = 64
 	Chain       = 16
