@@ -1,21 +1,16 @@
 package oci
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -100,17 +95,19 @@ func (c *Client) attachBundle(ctx context.Context, repo name.Repository, a Attac
 		}
 	}
 	m, empty := bundleManifest(about, a)
+	group, gctx := errgroup.WithContext(ctx)
 	for _, blob := range [][]byte{empty, a.Evidence.Content} {
-		if err := c.upload(ctx, repo, blob); err != nil {
-			return subject.Digest{}, err
-		}
+		group.Go(func() error { return c.upload(gctx, repo, blob) })
+	}
+	if err := group.Wait(); err != nil {
+		return subject.Digest{}, err
 	}
 	content, err := json.Marshal(m)
 	if err != nil {
 		return subject.Digest{}, err
 	}
 	digest := subject.Of(content)
-	listed, err := c.putManifest(ctx, repo, digest.String(), m.MediaType, content, "")
+	listed, err := c.putReferrer(ctx, repo, a.Image, digest, content)
 	if err != nil || listed {
 		return digest, err
 	}
@@ -166,18 +163,18 @@ func (c *Client) listReferrer(ctx context.Context, repo name.Repository, image s
 // updateIndex changes the list in a fallback tag; a change that gives as many
 // entries as there were changes nothing.
 func (c *Client) updateIndex(ctx context.Context, repo name.Repository, tag string, change func([]descriptor) ([]descriptor, error)) error {
-	return c.update(ctx, repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
+	return c.update(ctx, repo, tag, func(ctx context.Context) (revision, error) {
 		index, before, err := c.index(ctx, repo, tag)
 		if err != nil {
-			return "", nil, subject.Digest{}, false, err
+			return revision{}, err
 		}
 		list, err := change(index.Manifests)
 		if err != nil || len(list) == len(index.Manifests) {
-			return "", nil, before, true, err
+			return revision{before: before, done: true}, err
 		}
 		index.SchemaVersion, index.MediaType, index.Manifests = 2, string(types.OCIImageIndex), list
 		content, err := json.Marshal(index)
-		return index.MediaType, content, before, false, err
+		return revision{mediaType: index.MediaType, content: content, before: before}, err
 	})
 }
 
@@ -207,21 +204,21 @@ func sameLayer(a, b descriptor) bool {
 // updateLayers changes the layers of a ".sig" or ".att" tag; a change that
 // gives as many as there were changes nothing.
 func (c *Client) updateLayers(ctx context.Context, repo name.Repository, tag string, change func([]descriptor) ([]descriptor, error)) error {
-	return c.update(ctx, repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
+	return c.update(ctx, repo, tag, func(ctx context.Context) (revision, error) {
 		m, before, err := c.attachments(ctx, repo, tag)
 		if err != nil {
-			return "", nil, subject.Digest{}, false, err
+			return revision{}, err
 		}
 		layers, err := change(m.Layers)
 		if err != nil || len(layers) == len(m.Layers) {
-			return "", nil, before, true, err
+			return revision{before: before, done: true}, err
 		}
 		m.SchemaVersion, m.MediaType, m.Layers = 2, string(types.OCIManifestSchema1), layers
 		if m.Config, err = c.legacyConfig(ctx, repo, m.Layers); err != nil {
-			return "", nil, before, false, err
+			return revision{}, err
 		}
 		content, err := json.Marshal(m)
-		return m.MediaType, content, before, false, err
+		return revision{mediaType: m.MediaType, content: content, before: before}, err
 	})
 }
 
@@ -242,55 +239,6 @@ func (c *Client) legacyConfig(ctx context.Context, repo name.Repository, layers 
 	return descriptor{MediaType: string(types.OCIConfigJSON), Size: int64(len(config)), Digest: subject.Of(config)}, c.upload(ctx, repo, config)
 }
 
-// errLost says that somebody else wrote a tag between our read and our write.
-var errLost = errors.New("another writer was faster")
-
-// update reads a tag, writes it with one more entry, and reads it again until
-// the entry is there. change gives the new manifest, the digest that it is
-// based on, and whether nothing is left to do.
-func (c *Client) update(ctx context.Context, repo name.Repository, tag string, change func(context.Context) (mediaType string, content []byte, before subject.Digest, done bool, err error)) error {
-	lock := c.lockOf(repo, tag)
-	lock.Lock()
-	defer lock.Unlock()
-	const tries = 12
-	for try := range tries {
-		mediaType, content, before, done, err := change(ctx)
-		if err != nil || done {
-			return err
-		}
-		condition := "*"
-		if !before.IsZero() {
-			condition = before.String()
-		}
-		if _, err = c.putManifest(ctx, repo, tag, mediaType, content, condition); err != nil && !errors.Is(err, errLost) {
-			return err
-		}
-		if err == nil {
-			// The next change sees whether the entry is there.
-			continue
-		}
-		pause := time.Duration(rand.Int64N(int64(20*time.Millisecond)<<min(try, 5))) + time.Millisecond
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
-	}
-	return fmt.Errorf("%s:%s is written by others all the time; gave up after %d tries", repo, tag, tries)
-}
-
-func (c *Client) lockOf(repo name.Repository, tag string) *sync.Mutex {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	key := repo.Name() + ":" + tag
-	if c.tagLock[key] == nil {
-		c.tagLock[key] = &sync.Mutex{}
-	}
-	return c.tagLock[key]
-}
-
 // head describes a manifest that is in the repository.
 func (c *Client) head(ctx context.Context, repo name.Repository, digest subject.Digest) (descriptor, error) {
 	m, err := c.manifest(ctx, repo, digest.String())
@@ -298,72 +246,4 @@ func (c *Client) head(ctx context.Context, repo name.Repository, digest subject.
 		return descriptor{}, err
 	}
 	return descriptor{MediaType: m.mediaType, Size: int64(len(m.content)), Digest: digest}, nil
-}
-
-// putManifest writes a manifest; listed says that the registry lists it among
-// its subject's referrers. condition asks for the write only if the tag still
-// is what it was ("*": is not there): registries that know If-Match answer
-// 412, which is errLost, and others ignore it.
-func (c *Client) putManifest(ctx context.Context, repo name.Repository, which, mediaType string, content []byte, condition string) (listed bool, err error) {
-	header := map[string]string{"Content-Type": mediaType}
-	switch condition {
-	case "":
-	case "*":
-		header["If-None-Match"] = "*"
-	default:
-		header["If-Match"] = `"` + condition + `"`
-	}
-	response, err := c.do(ctx, repo, transport.PushScope, http.MethodPut, "manifests/"+which, header, content)
-	if err != nil {
-		return false, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode == http.StatusPreconditionFailed && condition != "" {
-		return false, errLost
-	}
-	if response.StatusCode != http.StatusCreated && response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
-		return false, answer(response, "pushing "+repo.Name()+" "+which)
-	}
-	return response.Header.Get("OCI-Subject") != "", nil
-}
-
-// upload writes a blob that is not there yet.
-func (c *Client) upload(ctx context.Context, repo name.Repository, content []byte) error {
-	digest := subject.Of(content)
-	response, err := c.do(ctx, repo, transport.PullScope, http.MethodHead, "blobs/"+digest.String(), nil, nil)
-	if err != nil {
-		return err
-	}
-	response.Body.Close()
-	if response.StatusCode == http.StatusOK {
-		return nil
-	}
-	response, err = c.do(ctx, repo, transport.PushScope, http.MethodPost, "blobs/uploads/", nil, nil)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusAccepted {
-		return answer(response, "beginning an upload to "+repo.Name())
-	}
-	location, err := response.Request.URL.Parse(response.Header.Get("Location"))
-	if err != nil || response.Header.Get("Location") == "" {
-		return fmt.Errorf("beginning an upload to %s: the registry sent no usable Location", repo.Name())
-	}
-	query := location.Query()
-	query.Set("digest", digest.String())
-	location.RawQuery = query.Encode()
-	return c.finishUpload(ctx, repo, location, content)
-}
-
-func (c *Client) finishUpload(ctx context.Context, repo name.Repository, location *url.URL, content []byte) error {
-	response, err := c.send(ctx, repo, transport.PushScope, http.MethodPut, location.String(), map[string]string{"Content-Type": "application/octet-stream"}, bytes.Clone(content))
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusCreated {
-		return answer(response, "uploading to "+repo.Name())
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -140,18 +141,14 @@ func TestAttachTagLayout(t *testing.T) {
 	}
 }
 
-// TestAttachConcurrently has 8 attachers at once, in one process with one
-// client and as 8 processes would, with a client each. cosign 3.1.3 keeps 4 of
-// 8 in ".att", and 6 of 8 in the fallback tag. Between processes a tag is safe
-// only where the registry knows conditional writes; a referrer always is where
-// it has the API.
+// TestAttachConcurrently has 32 attachers of each form at once, in one process
+// with one client and as 32 processes would, with a client each. Nothing is
+// lost, whatever the registry knows. cosign 3.1.3 keeps 4 of 8 in ".att", and 6
+// of 8 in the fallback tag.
 func TestAttachConcurrently(t *testing.T) {
-	const attachers = 8
+	const attachers = 32
 	for _, mode := range modes {
 		for _, clients := range []int{1, attachers} {
-			if clients > 1 && mode.config == (registry.Config{WithoutReferrers: true, WithoutConditions: true}) {
-				continue // nothing here can keep processes apart
-			}
 			t.Run(fmt.Sprintf("%s, %d clients", mode.name, clients), func(t *testing.T) {
 				t.Parallel()
 				h := newHouse(t, mode.config)
@@ -160,24 +157,16 @@ func TestAttachConcurrently(t *testing.T) {
 				for i := range client {
 					client[i] = oci.New(oci.Config{})
 				}
-				tagsAreSafe := clients == 1 || !mode.config.WithoutConditions
-				referrersAreSafe := tagsAreSafe || !mode.config.WithoutReferrers
 				var want []string
 				group, ctx := errgroup.WithContext(t.Context())
 				for i := range attachers {
 					client := client[i%clients]
 					bundle, signature, envelope := fmt.Sprint("bundle ", i), fmt.Sprint("payload ", i), fmt.Sprint("envelope ", i)
-					if referrersAreSafe {
-						want = append(want, bundle)
-						group.Go(func() error {
-							_, err := client.Attach(ctx, bundleOf(h.repo, image, bundle))
-							return err
-						})
-					}
-					if !tagsAreSafe {
-						continue
-					}
-					want = append(want, signature, envelope)
+					want = append(want, bundle, signature, envelope)
+					group.Go(func() error {
+						_, err := client.Attach(ctx, bundleOf(h.repo, image, bundle))
+						return err
+					})
 					group.Go(func() error {
 						_, err := client.Attach(ctx, signatureOf(h.repo, image, signature, "c2ln"))
 						return err
@@ -392,17 +381,38 @@ func TestAttachGivesUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, registry.Config{WithoutReferrers: true})
 	image := h.image("v1")
-	h.server.Break(ocitest.Fault{Match: "PUT /v2/team/app/manifests/" + fallback(image), Status: http.StatusPreconditionFailed})
-	wantError(t, h.attach(t.Context(), ".sig", image), fallback(image)+".sig", "written by others all the time", "12 tries")
-	writes := 0
-	for _, line := range h.server.Requests() {
-		if strings.HasPrefix(line, "PUT /v2/team/app/manifests/"+fallback(image)) {
-			writes++
+	var writes atomic.Int32
+	busy := serve(t, around(h.server, func(_ http.ResponseWriter, request *http.Request) bool {
+		if request.Method == http.MethodPut && strings.HasSuffix(request.URL.Path, fallback(image)+".sig") {
+			h.theirs(".sig", image, fmt.Sprint("theirs ", writes.Add(1)))
 		}
+		return false
+	}))
+	wantError(t, (&house{t: t, server: h.server, client: h.client, repo: busy + "/team/app"}).attach(t.Context(), ".sig", image), fallback(image)+".sig", "written by others all the time", "64 tries")
+	if n := writes.Load(); n != 65 { // and one that asks whether conditions are honoured
+		t.Errorf("%d writes", n)
 	}
-	if writes != 12 {
-		t.Errorf("%d writes", writes)
+
+	// A registry that refuses whatever the condition is asked without one,
+	// and if it refuses that, is believed.
+	h = newHouse(t, registry.Config{WithoutReferrers: true})
+	image = h.image("v1")
+	refuses := serve(t, around(h.server, func(w http.ResponseWriter, request *http.Request) bool {
+		if request.Header.Get("If-Match")+request.Header.Get("If-None-Match") == "" {
+			return false
+		}
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return true
+	}))
+	ours := &house{t: t, server: h.server, client: h.client, repo: refuses + "/team/app"}
+	if err := ours.attach(t.Context(), ".sig", image); err != nil {
+		t.Error(err)
 	}
+	if got, err := h.client.Evidence(t.Context(), h.repo, image); err != nil || len(got) != 1 {
+		t.Errorf("%d pieces, %v", len(got), err)
+	}
+	h.server.Break(ocitest.Fault{Match: "PUT /v2/team/app/manifests/" + fallback(image), Status: http.StatusPreconditionFailed})
+	wantError(t, h.attach(t.Context(), ".att", image), "412")
 
 	// Somebody who no longer waits does not wait out the tries.
 	ctx, cancel := context.WithCancel(t.Context())
@@ -412,7 +422,7 @@ func TestAttachGivesUp(t *testing.T) {
 		}
 		return false
 	}))
-	ours := &house{t: t, server: h.server, client: h.client, repo: host + "/team/app"}
+	ours = &house{t: t, server: h.server, client: h.client, repo: host + "/team/app"}
 	if err := ours.attach(ctx, ".att", image); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v; want %v", err, context.Canceled)
 	}
@@ -452,14 +462,11 @@ func (m *mute) WriteHeader(status int) {
 
 // TestAttachFails has each of the writes fail.
 func TestAttachFails(t *testing.T) {
-	for _, match := range []string{"HEAD /v2/team/app/blobs/", "POST /v2/team/app/blobs/uploads/", "PUT /v2/team/app/blobs/uploads/", "PUT /v2/team/app/manifests/"} {
+	for _, match := range []string{"POST /v2/team/app/blobs/uploads/", "PUT /v2/team/app/blobs/uploads/", "PUT /v2/team/app/manifests/"} {
 		for _, suffix := range []string{"", ".sig", ".att"} {
 			for _, status := range []int{http.StatusForbidden, http.StatusInsufficientStorage} {
-				if strings.HasPrefix(match, "HEAD") {
-					continue // then the upload says why
-				}
 				t.Run(fmt.Sprint(match, suffix, status), func(t *testing.T) {
-					h := newHouse(t, registry.Config{})
+					h := newHouse(t, registry.Config{WithoutWholeUploads: true})
 					image := h.image("v1")
 					h.server.Break(ocitest.Fault{Match: match, Status: status})
 					wantError(t, h.attach(t.Context(), suffix, image), fmt.Sprint(status), "INJECTED")

@@ -2,7 +2,7 @@
 // and stores the evidence beside them.
 //
 // Entry points are [New], and of a [Client] Resolve, Image, PushLayout, Tag,
-// Evidence and the Attach methods; [OpenLayout] and [OpenArchive] read images
+// Evidence, Attach and Remove; [OpenLayout] and [OpenArchive] read images
 // from disk. It follows the OCI distribution specification 1.1, and cosign's
 // two layouts: Sigstore bundles as referrers, and the ".sig" and ".att" tags.
 //
@@ -18,27 +18,30 @@
 // and a registry outside cannot lead to an address inside or away from
 // encryption. Hosts in Config.Embedded are served in process, without a socket.
 //
+// Nobody is asked whether he wants credentials: the first request goes without,
+// and what was learnt from its answer is kept as long as the Client.
+//
 // Reading the evidence on a digest takes one request for the listing (two
 // where the registry lacks the referrers API), one for each of the two tags,
-// two for each bundle and one for each layer of a tag. Goroutines that attach
-// through one Client lose nothing. Processes lose no referrer where the
-// registry has the API, and no entry of a tag where it knows conditional
-// writes; where it ignores If-Match, as many do, the slower of two writes of a
-// tag wins, and the older entry may be gone.
+// two for each bundle and one for each layer of a tag, in three steps (four)
+// that each have their requests at once. Storing a bundle about a manifest that
+// was resolved takes three, where the registry has the API and takes blobs
+// with the first request.
+//
+// Any number of writers of this package, in one process or many, lose nothing
+// of each other's, with and without the API and conditional writes: update
+// says how, and what it cannot do about others.
 package oci
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -73,8 +76,9 @@ type Client struct {
 	transport http.RoundTripper
 
 	mutex   sync.Mutex
-	authed  map[string]http.RoundTripper // by repository and scope
-	tagLock map[string]*sync.Mutex       // by repository and tag
+	hosts   map[string]*host       // by registry
+	visits  map[string]*visit      // by repository
+	tagLock map[string]*sync.Mutex // by repository and tag
 }
 
 // New makes a client; it contacts nothing.
@@ -90,7 +94,7 @@ func New(config Config) *Client {
 		inner = defaultTransport()
 	}
 	return &Client{config: config, transport: &embedded{inner: inner, hosts: config.Embedded},
-		authed: map[string]http.RoundTripper{}, tagLock: map[string]*sync.Mutex{}}
+		hosts: map[string]*host{}, visits: map[string]*visit{}, tagLock: map[string]*sync.Mutex{}}
 }
 
 func defaultTransport() http.RoundTripper {
@@ -98,84 +102,11 @@ func defaultTransport() http.RoundTripper {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: refuseLinkLocal}).DialContext,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   16,
+		MaxIdleConnsPerHost:   2 * parallel,
 		IdleConnTimeout:       30 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
 	}
-}
-
-// embedded serves some hosts by a handler in this process.
-type embedded struct {
-	inner http.RoundTripper
-	hosts map[string]http.Handler
-}
-
-// RoundTrip asks the handler of the host where there is one. The body of its
-// answer is streamed.
-func (e *embedded) RoundTrip(request *http.Request) (*http.Response, error) {
-	handler, ok := e.hosts[request.URL.Host]
-	if !ok {
-		return e.inner.RoundTrip(request)
-	}
-	served := request.Clone(request.Context())
-	served.RequestURI, served.Host = request.URL.RequestURI(), request.URL.Host
-	if served.Body == nil {
-		served.Body = http.NoBody
-	}
-	reader, writer := io.Pipe()
-	w := &streamed{header: http.Header{}, body: writer, began: make(chan struct{})}
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				writer.CloseWithError(fmt.Errorf("the embedded registry failed: %v", r))
-			}
-			w.WriteHeader(http.StatusOK)
-			writer.Close()
-			if request.Body != nil {
-				request.Body.Close()
-			}
-		}()
-		handler.ServeHTTP(w, served)
-	}()
-	select {
-	case <-w.began:
-	case <-request.Context().Done():
-		reader.CloseWithError(request.Context().Err())
-		return nil, request.Context().Err()
-	}
-	length := int64(-1)
-	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil {
-		length = n
-	}
-	return &http.Response{Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: reader, ContentLength: length, Request: request}, nil
-}
-
-// streamed is a response that is read while it is written.
-type streamed struct {
-	header, sent http.Header
-	status       int
-	body         *io.PipeWriter
-	began        chan struct{}
-	once         sync.Once
-}
-
-// Header is the header to be sent.
-func (s *streamed) Header() http.Header { return s.header }
-
-// WriteHeader lets the client go on with the header as it is now.
-func (s *streamed) WriteHeader(status int) {
-	s.once.Do(func() {
-		s.status, s.sent = status, s.header.Clone()
-		close(s.began)
-	})
-}
-
-// Write passes the body on.
-func (s *streamed) Write(p []byte) (int, error) {
-	s.WriteHeader(http.StatusOK)
-	return s.body.Write(p)
 }
 
 // Platform is one manifest of an image index.
@@ -366,18 +297,6 @@ type fetched struct {
 	digest    subject.Digest
 }
 
-// notFound says that a registry answered 404.
-type notFound struct{ what string }
-
-// Error names what is not there.
-func (e *notFound) Error() string { return e.what + " is not there (404)" }
-
-// IsNotFound says whether a registry answered that something is not there.
-func IsNotFound(err error) bool {
-	var missing *notFound
-	return errors.As(err, &missing)
-}
-
 func (c *Client) manifest(ctx context.Context, repo name.Repository, which string) (fetched, error) {
 	response, err := c.do(ctx, repo, transport.PullScope, http.MethodGet, "manifests/"+which, map[string]string{"Accept": manifestTypes}, nil)
 	if err != nil {
@@ -428,85 +347,8 @@ func mediaType(content []byte, header string) (string, error) {
 	return strings.TrimSpace(header), nil
 }
 
-// answer turns an unexpected status into an error with the registry's words.
-func answer(response *http.Response, what string) error {
-	if response.StatusCode == http.StatusNotFound {
-		return &notFound{what: what}
-	}
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 2<<10)) // for people; a broken body says nothing
-	var said struct {
-		Errors []struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	detail := ""
-	if json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
-		detail = fmt.Sprintf(": %.100s: %.300s", said.Errors[0].Code, said.Errors[0].Message)
-	}
-	return fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
-}
-
-// do sends one request below /v2/<repository>/. Reads are retried a few times
-// when the registry stumbles.
-func (c *Client) do(ctx context.Context, repo name.Repository, scope, method, path string, header map[string]string, body []byte) (*http.Response, error) {
-	url := fmt.Sprintf("%s://%s/v2/%s/%s", repo.Scheme(), repo.RegistryStr(), repo.RepositoryStr(), path)
-	return c.send(ctx, repo, scope, method, url, header, body)
-}
-
-func (c *Client) send(ctx context.Context, repo name.Repository, scope, method, url string, header map[string]string, body []byte) (*http.Response, error) {
-	authed, err := c.authenticated(ctx, repo, scope)
-	if err != nil {
-		return nil, err
-	}
-	var reader io.Reader
-	if body != nil {
-		reader = bytes.NewReader(body)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, url, reader)
-	if err != nil {
-		return nil, err
-	}
-	for key, value := range header {
-		request.Header.Set(key, value)
-	}
-	if method == http.MethodGet || method == http.MethodHead {
-		authed = transport.NewRetry(authed, transport.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
-	}
-	return (&http.Client{Transport: authed}).Do(request)
-}
-
-// authenticated logs in to a repository once for each scope.
-func (c *Client) authenticated(ctx context.Context, repo name.Repository, scope string) (http.RoundTripper, error) {
-	key := repo.Name() + " " + scope
-	c.mutex.Lock()
-	known := c.authed[key]
-	c.mutex.Unlock()
-	if known != nil {
-		return known, nil
-	}
-	auth, err := authn.Resolve(ctx, c.config.Keychain, repo)
-	if err != nil {
-		return nil, fmt.Errorf("credentials for %s: %w", repo.RegistryStr(), err)
-	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(c.guarded(repo), c.config.UserAgent), []string{repo.Scope(scope)})
-	if err != nil {
-		return nil, fmt.Errorf("reaching %s: %w", repo.RegistryStr(), err)
-	}
-	c.mutex.Lock()
-	c.authed[key] = rt
-	c.mutex.Unlock()
-	return rt, nil
-}
-
-// guarded is the transport for what a repository's registry is asked.
-func (c *Client) guarded(repo name.Repository) http.RoundTripper {
-	return &guard{registry: repo.RegistryStr(), scheme: repo.Scheme(), inner: c.transport}
-}
-
 func (c *Client) options(ctx context.Context, repo name.Repository) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(c.guarded(repo)),
+	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(c.guarded(repo, c.transport)),
 		remote.WithAuthFromKeychain(c.config.Keychain), remote.WithUserAgent(c.config.UserAgent)}
 }
 

@@ -81,7 +81,12 @@ func (h *house) put(which, mediaType, content string) subject.Digest {
 func (h *house) blob(content string) subject.Digest {
 	h.t.Helper()
 	digest := subject.Of([]byte(content))
-	if got := h.ask("POST", "blobs/uploads/?digest="+digest.String(), "application/octet-stream", []byte(content)); got.Code != http.StatusCreated {
+	got := h.ask("POST", "blobs/uploads/?digest="+digest.String(), "application/octet-stream", []byte(content))
+	if got.Code == http.StatusAccepted {
+		_, upload, _ := strings.Cut(got.Header().Get("Location"), "/v2/team/app/")
+		got = h.ask("PUT", upload+"?digest="+digest.String(), "application/octet-stream", []byte(content))
+	}
+	if got.Code != http.StatusCreated {
 		h.t.Fatalf("putting a blob: %d %s", got.Code, got.Body)
 	}
 	return digest

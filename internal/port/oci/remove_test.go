@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -55,13 +56,18 @@ func TestVouched(t *testing.T) {
 // stock attaches one piece of each form twice, and gives the list.
 func (h *house) stock(image subject.Digest) []trust.Evidence {
 	h.t.Helper()
+	group, ctx := errgroup.WithContext(h.t.Context())
 	for _, a := range []oci.Attachment{
 		bundleOf(h.repo, image, "bundle 1"), envelopeOf(h.repo, image, "envelope 1"), signatureOf(h.repo, image, "payload", "MQ=="),
 		bundleOf(h.repo, image, "bundle 2"), envelopeOf(h.repo, image, "envelope 2"), signatureOf(h.repo, image, "payload", "Mg=="),
 	} {
-		if _, err := h.client.Attach(h.t.Context(), a); err != nil {
-			h.t.Fatal(err)
-		}
+		group.Go(func() error {
+			_, err := h.client.Attach(ctx, a)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		h.t.Fatal(err)
 	}
 	list, err := h.client.Evidence(h.t.Context(), h.repo, image)
 	if err != nil || len(list) != 6 {
@@ -72,8 +78,10 @@ func (h *house) stock(image subject.Digest) []trust.Evidence {
 
 // TestRemove takes away any one piece, then the rest; nothing else goes.
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHouse(t, mode.config)
 			image, other := h.image("v1"), h.image("v2")
 			h.stock(other)
@@ -115,6 +123,7 @@ func TestRemove(t *testing.T) {
 // Native referrers stay, and the error says which; a fallback tag can be
 // rewritten without any deletion.
 func TestRemoveRefused(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusMethodNotAllowed, http.StatusNotFound, http.StatusForbidden, http.StatusAccepted} {
 		h := newHouse(t, registry.Config{})
 		image := h.image("v1")

@@ -28,6 +28,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -40,13 +41,17 @@ type Config struct {
 	WithoutReferrers bool
 	// WithoutConditions makes it ignore If-Match, as most registries do.
 	WithoutConditions bool
+	// WithoutWholeUploads makes it leave a blob that comes with the first
+	// request, as many registries do.
+	WithoutWholeUploads bool
 }
 
 // Registry serves one directory. Several processes may share the directory.
 type Registry struct {
 	dir    string
 	config Config
-	// mutex orders writes of tags within this process.
+	// mutex orders writes of tags within this process; a lock on the file
+	// "lock" between processes.
 	mutex sync.Mutex
 }
 
@@ -241,7 +246,7 @@ func (r *Registry) beginUpload(w http.ResponseWriter, request *http.Request, rep
 		return err
 	}
 	defer file.Close()
-	if digest := request.URL.Query().Get("digest"); digest != "" {
+	if digest := request.URL.Query().Get("digest"); digest != "" && !r.config.WithoutWholeUploads {
 		if _, err := io.Copy(file, request.Body); err != nil {
 			return err
 		}
@@ -376,6 +381,11 @@ func (r *Registry) putManifest(w http.ResponseWriter, request *http.Request, rep
 	if !byDigest && !isTag(which) {
 		return fail(http.StatusBadRequest, "TAG_INVALID", "%q is no tag", which)
 	}
+	if byDigest && !r.config.WithoutConditions && request.Header.Get("If-None-Match") == "*" {
+		if _, err := os.Stat(r.repo(repository, "_manifests", digest.Hex())); err == nil {
+			return fail(http.StatusPreconditionFailed, "DENIED", "the manifest %s is here", digest)
+		}
+	}
 	file, err := json.Marshal(stored{MediaType: request.Header.Get("Content-Type"), Content: content})
 	if err != nil {
 		return err
@@ -401,6 +411,15 @@ func (r *Registry) putManifest(w http.ResponseWriter, request *http.Request, rep
 func (r *Registry) setTag(repository, tag string, digest subject.Digest, header http.Header) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	// Other processes may serve the same directory.
+	lock, err := os.OpenFile(filepath.Join(r.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	if !r.config.WithoutConditions {
 		now, err := r.resolve(repository, tag)
 		missing := err != nil
