@@ -68,6 +68,15 @@ func PEM(public crypto.PublicKey) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: DER(public)}))
 }
 
+// PKCS8 is a private key without a password, as text.
+func PKCS8(private crypto.Signer) string {
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
 // Door stands before a double: it counts requests, and lets a test answer in
 // the double's place.
 type Door struct {
