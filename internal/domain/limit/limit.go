@@ -84,6 +84,9 @@ const (
 	VEX = 64 << 20
 	// KeyFile is the largest key file, in bytes.
 	KeyFile = 64 << 10
+	// ServiceAnswer is the largest answer of a key service or of a Kubernetes
+	// API server about one secret, in bytes; a secret has at most 1 MiB.
+	ServiceAnswer = 2 << 20
 	// TrustedRoot is the largest trusted root or signing configuration, in
 	// bytes; the public one has about 10 KB.
 	TrustedRoot = 4 << 20
@@ -102,6 +105,11 @@ const (
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.
 	Signatures = 32
+	// KeyVersions is how many versions of one key a key service may list.
+	KeyVersions = 1000
+	// ServiceWords is how many characters of a key service's own words an error
+	// message shows.
+	ServiceWords = 300
 	// Platforms is how many manifests an image index may list.
 	Platforms = 128
 	// VEXStatements is how many statements a VEX document may have, and how
