@@ -70,12 +70,20 @@ type Signer struct {
 	Keys []Key `json:"keys"`
 }
 
-// Key is a public key in PEM (PKIX); exactly one field is set.
+// Key is one or more public keys in PEM (PKIX); exactly one of File and
+// PublicKey is set. The PEM headers Not-Before and Not-After bound one key,
+// NotBefore and NotAfter here all of them; where both say something, the
+// narrower counts.
 type Key struct {
 	// File is a PEM file, relative to the policy's own file.
 	File string `json:"file,omitempty"`
 	// PublicKey is the PEM text.
 	PublicKey string `json:"publicKey,omitempty"`
+	// NotBefore and NotAfter (RFC 3339) bound when the key speaks for its
+	// signer. Evidence outside of them counts only by a trusted timestamp
+	// inside; without one, the clock of who judges decides.
+	NotBefore string `json:"notBefore,omitempty"`
+	NotAfter  string `json:"notAfter,omitempty"`
 }
 
 // Requirement is one kind of evidence that must be there and hold.

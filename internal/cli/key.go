@@ -148,7 +148,7 @@ func fingerprint(public []byte) (identity.Key, error) {
 	if err != nil {
 		return identity.Key{}, err
 	}
-	return identity.KeyOf(keys[0])
+	return identity.KeyOf(keys[0].Key)
 }
 
 // readFile reads a file of the user's, with a bound.

@@ -3,13 +3,15 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 )
 
 // ParseSigner makes a signer of the public keys in PEM (PKIX), one or more:
-// any of them speaks for it, so that a key can be rotated. See
+// any of them speaks for it, within the times that its block's headers
+// Not-Before and Not-After give, so that a key can be rotated. See
 // cosignkey.ReadPublic for what is accepted. The errors name the signer.
 func ParseSigner(name string, pem []byte) (Signer, error) {
 	if name == "" {
@@ -21,11 +23,18 @@ func ParseSigner(name string, pem []byte) (Signer, error) {
 	}
 	signer := Signer{Name: name}
 	for _, public := range publics {
-		id, err := identity.KeyOf(public)
+		id, err := identity.KeyOf(public.Key)
 		if err != nil {
 			return Signer{}, fmt.Errorf("signer %q: %w", name, err)
 		}
-		signer.Keys = append(signer.Keys, Key{ID: id, Public: public})
+		// Which of two windows counts would be anybody's guess.
+		at := slices.IndexFunc(signer.Keys, func(k Key) bool { return k.ID == id })
+		if at >= 0 && (!signer.Keys[at].NotBefore.Equal(public.NotBefore) || !signer.Keys[at].NotAfter.Equal(public.NotAfter)) {
+			return Signer{}, fmt.Errorf("signer %q: key %s is given twice, with different times", name, id)
+		} else if at >= 0 {
+			continue
+		}
+		signer.Keys = append(signer.Keys, Key{ID: id, Public: public.Key, NotBefore: public.NotBefore, NotAfter: public.NotAfter})
 	}
 	return signer, nil
 }

@@ -1,22 +1,22 @@
 // Package cosignkey reads and writes keys as cosign keeps them in files.
 //
-// Entry points are [Generate], [ReadPrivate] and [ReadPublic]. A private key
+// Entry points are [Generate], [GenerateType], [ReadPrivate], [ReadPublic] and
+// [EncodeSet]. A private key
 // is a PEM block "ENCRYPTED SIGSTORE PRIVATE KEY" ("ENCRYPTED COSIGN PRIVATE
 // KEY" before cosign 2): JSON with PKCS#8 DER in it, sealed by NaCl secretbox
 // under a key that scrypt makes of the password (securesystemslib,
 // "encrypted"). Plain PKCS#8, PKCS#1 and SEC 1 PEM is read too. A public key
-// is PKIX PEM.
+// is PKIX PEM, with headers Not-Before and Not-After where it does not speak
+// for its owner at all times; see docs/adr/0012.
 //
 // The package opens no file and asks nobody for a password.
 package cosignkey
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -48,20 +48,6 @@ const (
 // ErrPassword says that a password does not open an encrypted key. A damaged
 // file looks the same: the seal covers both.
 var ErrPassword = errors.New("wrong password, or the key file is damaged")
-
-// Generate makes a P-256 key pair in cosign's format: the private key sealed
-// with password, which may be empty, and the public key as PKIX PEM.
-func Generate(password []byte) (private, public []byte, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, fmt.Errorf("generating key: %w", err)
-	}
-	if private, err = seal(key, password); err != nil {
-		return nil, nil, err
-	}
-	public, err = EncodePublic(key.Public())
-	return private, public, err
-}
 
 func seal(key crypto.PrivateKey, password []byte) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
@@ -146,76 +132,6 @@ func unseal(sealed, password []byte) (any, error) {
 		return nil, fmt.Errorf("encrypted key: %w", err)
 	}
 	return x509.ParsePKCS8PrivateKey(der)
-}
-
-// ReadPublic reads every PEM block of content as a public key in PKIX form,
-// in order; at least one. ECDSA on P-256, P-384 or P-521, RSA from 2048 bits,
-// and Ed25519. A private key or a certificate is an error that says so, and
-// so is text outside the blocks that is not a comment line ("#").
-func ReadPublic(content []byte) ([]crypto.PublicKey, error) {
-	if len(content) > limit.KeyFile {
-		return nil, &limit.Error{What: "public key", Bound: limit.KeyFile, Unit: "bytes"}
-	}
-	var keys []crypto.PublicKey
-	rest := content
-	for len(bytes.TrimSpace(rest)) > 0 {
-		at := bytes.Index(rest, []byte("-----BEGIN "))
-		before := rest
-		if at >= 0 {
-			before = rest[:at]
-		}
-		if err := onlyComments(before); err != nil {
-			return nil, err
-		}
-		if at < 0 {
-			break
-		}
-		block, after := pem.Decode(rest[at:])
-		// A damaged block would otherwise be passed over in silence.
-		if block == nil || bytes.Count(rest[at:len(rest)-len(after)], []byte("-----BEGIN ")) != 1 {
-			return nil, fmt.Errorf("public key: PEM block %d is damaged", len(keys)+1)
-		}
-		rest = after
-		key, err := publicKey(block)
-		if err != nil {
-			return nil, fmt.Errorf("public key: block %d: %w", len(keys)+1, err)
-		}
-		if keys = append(keys, key); len(keys) > publicKeys {
-			return nil, &limit.Error{What: "public key", Bound: publicKeys, Unit: "PEM blocks"}
-		}
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("public key: no PEM block found; want -----BEGIN PUBLIC KEY-----")
-	}
-	return keys, nil
-}
-
-func publicKey(block *pem.Block) (crypto.PublicKey, error) {
-	switch {
-	case block.Type == "PUBLIC KEY":
-	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-		return nil, errors.New("this is a private key; keep it secret, and give the public one (*.pub) here")
-	case block.Type == "CERTIFICATE":
-		return nil, errors.New("this is a certificate, not a public key")
-	case block.Type == "RSA PUBLIC KEY":
-		return nil, errors.New("PKCS#1 public keys are not read; convert it with: openssl rsa -RSAPublicKey_in -pubout")
-	default:
-		return nil, fmt.Errorf("PEM type %.60q is not read; want \"PUBLIC KEY\"", block.Type)
-	}
-	key, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	return key, allowed(key)
-}
-
-func onlyComments(text []byte) error {
-	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
-			return fmt.Errorf("public key: %.40q is neither PEM nor a comment", line)
-		}
-	}
-	return nil
 }
 
 func firstBlock(content []byte) (*pem.Block, error) {

@@ -65,7 +65,7 @@ func TestGenerate(t *testing.T) {
 	if err != nil || len(keys) != 1 {
 		t.Fatal(keys, err)
 	}
-	same(t, signer.Public(), keys[0])
+	same(t, signer.Public(), keys[0].Key)
 	if key, ok := signer.Public().(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		t.Errorf("want P-256, got %T", signer.Public())
 	}
@@ -89,7 +89,7 @@ func TestReadsCosign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, signer.Public(), keys[0])
+		same(t, signer.Public(), keys[0].Key)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestReadsPlain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, key.Public(), keys[0])
+		same(t, key.Public(), keys[0].Key)
 	}
 	der, err := x509.MarshalECPrivateKey(p256)
 	signer, err := cosignkey.ReadPrivate(block(t, "EC PRIVATE KEY", der, err), nil)
@@ -198,7 +198,7 @@ func TestReadPublicMany(t *testing.T) {
 	if err != nil || len(keys) != 2 {
 		t.Fatal(keys, err)
 	}
-	same(t, keys[0], keys[1])
+	same(t, keys[0].Key, keys[1].Key)
 }
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
@@ -256,14 +256,36 @@ func FuzzReadPublic(f *testing.F) {
 	}
 	f.Add(public)
 	f.Add(append([]byte("# two\n"), bytes.Repeat(public, 2)...))
+	f.Add(headed(public, "Not-Before: 2026-01-01T00:00:00Z", "Not-After: 2027-01-01T00:00:00.5+02:00"))
+	f.Add(headed(public, "Not-After: 2027-01-01T00:00:00Z", "Not-After: 2028-01-01T00:00:00Z"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		keys, err := cosignkey.ReadPublic(content)
 		if (err == nil) != (len(keys) > 0) {
 			t.Fatalf("%d keys and error %v", len(keys), err)
 		}
 		for _, key := range keys {
-			if _, err := cosignkey.EncodePublic(key); err != nil {
+			if _, err := cosignkey.EncodePublic(key.Key); err != nil {
 				t.Fatalf("read but cannot write: %v", err)
+			}
+		}
+		if len(keys) == 0 {
+			return
+		}
+		set, err := cosignkey.EncodeSet(keys)
+		if err != nil {
+			var over *limit.Error
+			if errors.As(err, &over) {
+				return // base64 in shorter lines than ours was just below the bound
+			}
+			t.Fatalf("read but cannot write: %v", err)
+		}
+		again, err := cosignkey.ReadPublic(set)
+		if err != nil || len(again) != len(keys) {
+			t.Fatalf("%d keys became %d: %v", len(keys), len(again), err)
+		}
+		for i := range keys {
+			if !keys[i].Key.(equaler).Equal(again[i].Key) || !keys[i].NotBefore.Equal(again[i].NotBefore) || !keys[i].NotAfter.Equal(again[i].NotAfter) || keys[i].Comment != again[i].Comment {
+				t.Fatalf("%+v became %+v", keys[i], again[i])
 			}
 		}
 	})

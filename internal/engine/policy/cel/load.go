@@ -11,6 +11,7 @@ import (
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/predicate"
 )
@@ -212,7 +213,36 @@ func (l *loader) key(where place, name string, key v1alpha1.Key) []trust.Key {
 		}
 		l.fail(where, "%w", err)
 	}
+	notBefore, notAfter := l.moment(where.at("notBefore"), key.NotBefore), l.moment(where.at("notAfter"), key.NotAfter)
+	if err := cosignkey.CheckWindow(notBefore, notAfter); err != nil {
+		l.fail(where.at("notAfter"), "%w", err)
+		return nil
+	}
+	for i := range signer.Keys {
+		k := &signer.Keys[i]
+		if notBefore.After(k.NotBefore) {
+			k.NotBefore = notBefore
+		}
+		if !notAfter.IsZero() && (k.NotAfter.IsZero() || notAfter.Before(k.NotAfter)) {
+			k.NotAfter = notAfter
+		}
+		if err := cosignkey.CheckWindow(k.NotBefore, k.NotAfter); err != nil {
+			l.fail(where, "key %s, by its PEM headers and the policy together: %w", k.ID, err)
+		}
+	}
 	return signer.Keys
+}
+
+// moment reads a bound of a key's validity; "" is none.
+func (l *loader) moment(where place, text string) time.Time {
+	if text == "" {
+		return time.Time{}
+	}
+	moment, err := cosignkey.ParseTime(text)
+	if err != nil {
+		l.fail(where, "%w", err)
+	}
+	return moment
 }
 
 // timed are the families whose predicates say when they were made.

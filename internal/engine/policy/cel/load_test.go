@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
+	"github.com/seed-161fc314/assay/predicate"
 )
 
 const whole = `apiVersion: assay.sh/v1alpha1
@@ -75,7 +77,8 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := map[string]string{"ci.pub": ci.pem, "ci.key": string(private), "empty.pub": ""}
+	keys := map[string]string{"ci.pub": ci.pem, "ci.key": string(private), "empty.pub": "",
+		"until2026.pub": strings.Replace(ci.pem, "KEY-----\n", "KEY-----\nNot-After: 2026-01-01T00:00:00Z\n\n", 1)}
 	for name, c := range map[string]struct {
 		old, new string
 		want     []string
@@ -100,6 +103,10 @@ func TestLoadRefuses(t *testing.T) {
 		"key missing":              {"file: ci.pub", "file: none.pub", []string{"policy.yaml:12: spec.signers[0].keys[0].file", "none.pub"}},
 		"private key":              {"file: ci.pub", "file: ci.key", []string{"ci.key", "private key"}},
 		"empty key":                {"file: ci.pub", "file: empty.pub", []string{"empty.pub", "no PEM block"}},
+		"no time":                  {"- file: ci.pub", "- file: ci.pub\n      notAfter: tomorrow", []string{"policy.yaml:13: spec.signers[0].keys[0].notAfter", `"tomorrow" is no time; want RFC 3339`}},
+		"no time of beginning":     {"- file: ci.pub", "- file: ci.pub\n      notBefore: 2026-01-01", []string{"policy.yaml:13: spec.signers[0].keys[0].notBefore", "is no time"}},
+		"ends first":               {"- file: ci.pub", "- {file: ci.pub, notBefore: '2027-01-01T00:00:00Z', notAfter: '2026-01-01T00:00:00Z'}", []string{"spec.signers[0].keys[0].notAfter", "before it begins"}},
+		"ends first with headers":  {"- file: ci.pub", "- {file: until2026.pub, notBefore: '2027-01-01T00:00:00Z'}", []string{"spec.signers[0].keys[0]: key sha256:", "by its PEM headers and the policy together", "before it begins"}},
 		"signer twice":             {"  requirements:", "  - {name: ci, keys: [{file: ci.pub}]}\n  requirements:", []string{"policy.yaml:13: spec.signers[1]", "given twice"}},
 		"signer nameless":          {"  requirements:", "  - {keys: [{file: ci.pub}]}\n  requirements:", []string{"the name is missing"}},
 		"unknown signer":           {"signers: [ci]\n    maxAge", "signers: [ic]\n    maxAge", []string{`policy.yaml:16: spec.requirements[0].signers[0]: "ic" is not among spec.signers`, `did you mean "ci"?`}},
@@ -150,6 +157,40 @@ func TestLoadRefuses(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("want %q in: %v", want, err)
 				}
+			}
+		})
+	}
+}
+
+// TestKeyWindow: a key speaks for its signer within the times that its PEM
+// headers and the policy give, by the narrower of the two.
+func TestKeyWindow(t *testing.T) {
+	ci := newParty(t)
+	at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
+	header := func(line string) string { return strings.Replace(ci.pem, "KEY-----\n", "KEY-----\n"+line+"\n\n", 1) }
+	only := strings.NewReplacer("    maxAge: 168h\n    checks:\n    - name: no-critical\n      deny: findings.filter(f, f.severity == \"CRITICAL\")\n  - name: listed\n    type: cyclonedx\n    signers: [ci]\n    checks:\n    - name: something\n      expr: size(components) > 0\n", "", "type: vuln", "type: signature").Replace(whole)
+	for name, test := range map[string]struct {
+		pem, key, denied string
+	}{
+		"open":                     {ci.pem, "{file: ci.pub}", ""},
+		"inside":                   {ci.pem, "{file: ci.pub, notBefore: '" + at(-time.Hour) + "', notAfter: '" + at(time.Hour) + "'}", ""},
+		"over":                     {ci.pem, "{file: ci.pub, notAfter: '" + at(-time.Hour) + "'}", "key out of time"},
+		"not yet":                  {ci.pem, "{file: ci.pub, notBefore: '" + at(time.Hour) + "'}", "key out of time"},
+		"over by the header":       {header("Not-After: " + at(-time.Hour)), "{file: ci.pub, notAfter: '" + at(time.Hour) + "'}", "key out of time"},
+		"over by the policy":       {header("Not-After: " + at(time.Hour)), "{file: ci.pub, notAfter: '" + at(-time.Hour) + "'}", "key out of time"},
+		"not yet by the header":    {header("Not-Before: " + at(time.Hour)), "{file: ci.pub, notBefore: '" + at(-time.Hour) + "'}", "key out of time"},
+		"inside both, in the text": {"", "{publicKey: \"" + strings.ReplaceAll(header("Not-After: "+at(time.Hour)), "\n", "\\n") + "\", notBefore: '" + at(-time.Hour) + "'}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := loadWith(t, strings.Replace(only, "- file: ci.pub", "- "+test.key, 1), map[string]string{"ci.pub": test.pem})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := input(ci.attest(t, predicate.TypeCosignSign, "{}"))
+			if test.denied == "" {
+				allowed(t, p, in)
+			} else {
+				denied(t, p, in, test.denied)
 			}
 		})
 	}
