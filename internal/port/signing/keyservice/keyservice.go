@@ -115,7 +115,7 @@ func ParsePEM(content []byte) (crypto.PublicKey, error) {
 	if len(keys) != 1 {
 		return nil, fmt.Errorf("public key: %d PEM blocks, want one", len(keys))
 	}
-	return keys[0], nil
+	return keys[0].Key, nil
 }
 
 // Said is a service's own words for an error message: the first line, at most
