@@ -222,6 +222,11 @@ func consistent(read bundle.LogEntry, v2 bool) error {
 	if hash, err := base64.StdEncoding.DecodeString(lines[2]); err != nil || !bytes.Equal(hash, read.Proof.Root) {
 		return fmt.Errorf("its inclusion proof is of the tree %x, and its checkpoint of another", read.Proof.Root)
 	}
+	// Rekor v1 signs checkpoints by the name that their first line has.
+	name, _, v1 := strings.Cut(lines[0], " - ")
+	if v1 && !strings.Contains(lines[3], "\n\u2014 "+name+" ") {
+		return fmt.Errorf("its checkpoint is of %.100q, and signed by another name", name)
+	}
 	return nil
 }
 

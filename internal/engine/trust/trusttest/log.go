@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/format/bundle"
@@ -31,6 +32,8 @@ type Signed struct {
 	// Digest is its digest as the log wants it, where Content is not known.
 	Content, Digest []byte
 	Envelope        *dsse.Envelope
+	// Hash is that of Digest; 0 means what keys of its type sign with.
+	Hash crypto.Hash
 }
 
 // first is the index of a v1 log's first entry over all its shards.
@@ -86,13 +89,24 @@ func (s Signed) der() []byte {
 	return der
 }
 
-func (s Signed) digest(algorithm crypto.Hash) []byte {
+// digest is what a log keeps of what was signed, and its algorithm.
+func (s Signed) digest() (crypto.Hash, []byte) {
+	algorithm := s.Hash
+	if algorithm == 0 {
+		algorithm = crypto.SHA256
+		switch public := s.Public.(type) {
+		case ed25519.PublicKey:
+			algorithm = crypto.SHA512
+		case *ecdsa.PublicKey:
+			algorithm = map[int]crypto.Hash{256: crypto.SHA256, 384: crypto.SHA384, 521: crypto.SHA512}[public.Params().BitSize]
+		}
+	}
 	if s.Content == nil {
-		return s.Digest
+		return algorithm, s.Digest
 	}
 	h := algorithm.New()
 	h.Write(s.Content)
-	return h.Sum(nil)
+	return algorithm, h.Sum(nil)
 }
 
 func hash(content []byte) any {
@@ -108,8 +122,10 @@ func body(kind, version string, spec any) []byte {
 }
 
 func (l *Log) hashed(s Signed) []byte {
+	algorithm, digest := s.digest()
+	name := strings.ToLower(strings.ReplaceAll(algorithm.String(), "-", ""))
 	return body("hashedrekord", "0.0.1", map[string]any{
-		"data":      map[string]any{"hash": map[string]any{"algorithm": "sha256", "value": hex.EncodeToString(s.digest(crypto.SHA256))}},
+		"data":      map[string]any{"hash": map[string]any{"algorithm": name, "value": hex.EncodeToString(digest)}},
 		"signature": map[string]any{"content": s.Signature, "publicKey": map[string]any{"content": []byte(s.verifier())}},
 	})
 }
@@ -122,19 +138,15 @@ func (l *Log) dsse(s Signed) []byte {
 }
 
 func (l *Log) hashedV2(s Signed) []byte {
-	details, name, algorithm := "PKIX_ECDSA_P256_SHA_256", "SHA2_256", crypto.SHA256
+	algorithm, digest := s.digest()
+	details := "PKIX_ECDSA_P256_SHA_256"
 	switch public := s.Public.(type) {
 	case ed25519.PublicKey:
-		details, name, algorithm = "PKIX_ED25519_PH", "SHA2_512", crypto.SHA512
+		details = "PKIX_ED25519_PH"
 	case *rsa.PublicKey:
 		details = fmt.Sprintf("PKIX_RSA_PKCS1V15_%d_SHA256", public.N.BitLen())
 	case *ecdsa.PublicKey:
-		switch public.Params().BitSize {
-		case 384:
-			details, name, algorithm = "PKIX_ECDSA_P384_SHA_384", "SHA2_384", crypto.SHA384
-		case 521:
-			details, name, algorithm = "PKIX_ECDSA_P521_SHA_512", "SHA2_512", crypto.SHA512
-		}
+		details = fmt.Sprintf("PKIX_ECDSA_P%d_SHA_%d", public.Params().BitSize, 8*algorithm.Size())
 	}
 	verifier := map[string]any{"keyDetails": details}
 	if s.Certificate != nil {
@@ -143,7 +155,7 @@ func (l *Log) hashedV2(s Signed) []byte {
 		verifier["publicKey"] = map[string]any{"rawBytes": s.der()}
 	}
 	return body("hashedrekord", "0.0.2", map[string]any{"hashedRekordV002": map[string]any{
-		"data":      map[string]any{"algorithm": name, "digest": s.digest(algorithm)},
+		"data":      map[string]any{"algorithm": fmt.Sprintf("SHA2_%d", 8*algorithm.Size()), "digest": digest},
 		"signature": map[string]any{"content": s.Signature, "verifier": verifier},
 	}})
 }

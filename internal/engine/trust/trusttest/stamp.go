@@ -72,11 +72,50 @@ func (a *TSA) StampBy(leaf *x509.Certificate, key crypto.Signer, signature []byt
 	sum := sha256.Sum256(signature)
 	stamp := timestamp.Timestamp{
 		HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: at, SerialNumber: serial(a.t),
-		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true, Certificates: more,
+		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true,
 	}
 	response, err := stamp.CreateResponseWithOpts(leaf, key, crypto.SHA256)
 	must(a.t, err)
-	return response
+	if len(more) == 0 {
+		return response
+	}
+	// TimeStampResp, its token, the content in that, and the certificates in
+	// the signed data (RFC 5652 section 5.1).
+	return a.inside(response, []int{1, 1, 0, 3}, func(certificates []byte) []byte {
+		var before []byte
+		for _, certificate := range more {
+			before = append(before, certificate.Raw...)
+		}
+		return append(before, certificates...)
+	})
+}
+
+// inside changes the content of one value in DER, and the lengths around it.
+func (a *TSA) inside(der []byte, path []int, change func([]byte) []byte) []byte {
+	a.t.Helper()
+	var value asn1.RawValue
+	_, err := asn1.Unmarshal(der, &value)
+	must(a.t, err)
+	if len(path) == 0 {
+		value.Bytes = change(value.Bytes)
+	} else {
+		var content []byte
+		rest := value.Bytes
+		for i := 0; len(rest) > 0; i++ {
+			var child asn1.RawValue
+			after, err := asn1.Unmarshal(rest, &child)
+			must(a.t, err)
+			if i == path[0] {
+				child.FullBytes = a.inside(child.FullBytes, path[1:], change)
+			}
+			content, rest = append(content, child.FullBytes...), after
+		}
+		value.Bytes = content
+	}
+	value.FullBytes = nil
+	out, err := asn1.Marshal(value)
+	must(a.t, err)
+	return out
 }
 
 // Notary has bundles witnessed by a Sigstore at a time, as signing.Notary
