@@ -70,6 +70,7 @@ var heavy = map[string]string{
 	"github.com/sigstore/sigstore-go/pkg/verify":           "internal/engine/trust",
 	"github.com/spf13/cobra":                               "internal/cli",
 	"github.com/spiffe/go-spiffe/v2":                       "internal/port/oidc",
+	"github.com/theupdateframework/go-tuf/v2":              "internal/port/trustroot",
 }
 
 // edge holds calls that only cli and cmd may make (law 4).
