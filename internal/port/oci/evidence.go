@@ -40,7 +40,7 @@ const (
 	// wrote it.
 	experimentalType = "application/vnd.dev.cosign.artifact.sig.v1+json"
 	// parallel is how many requests one listing of evidence has under way.
-	parallel = 16
+	parallel = 32
 )
 
 // descriptor is an OCI descriptor with all of its fields, since lists that
