@@ -118,12 +118,14 @@ const (
 // Bounds on counts.
 const (
 	// Referrers is how many descriptors one listing of evidence may hold,
-	// over all its pages.
-	Referrers = 1024
+	// over all its pages: 1,000 of a stranger's, and room for the real ones. Each
+	// that says that it is a bundle costs two requests.
+	Referrers = 1280
 	// ReferrerPages is how many pages a listing of referrers may have.
 	ReferrerPages = 64
-	// AttachmentLayers is how many layers a .sig or .att manifest may have.
-	AttachmentLayers = 1000
+	// AttachmentLayers is how many layers a .sig or .att manifest may have, and
+	// all referrers with layers of that kind together.
+	AttachmentLayers = 1280
 	// Subjects is how many subjects one statement may have.
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,7 +35,12 @@ const (
 	chainKey          = "dev.sigstore.cosign/chain"
 	logEntryKey       = "dev.sigstore.cosign/bundle"
 	timestampKey      = "dev.sigstore.cosign/rfc3161timestamp"
-	parallel          = 8
+	// experimentalType is the artifact type of a manifest with simple-signing
+	// layers that refers to an image, as cosign's experimental mode for OCI 1.1
+	// wrote it.
+	experimentalType = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	// parallel is how many requests one listing of evidence has under way.
+	parallel = 32
 )
 
 // descriptor is an OCI descriptor with all of its fields, since lists that
@@ -130,34 +134,39 @@ func (c *Client) referrerEvidence(ctx context.Context, repo name.Repository, dig
 	if err != nil {
 		return nil, err
 	}
-	pieces := make([]*trust.Evidence, len(list))
+	pieces := make([][]trust.Evidence, len(list))
+	var layers atomic.Int64
+	seen := map[string]bool{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, d := range list {
 		// Older cosigns write no, or the empty, artifact type into fallback
-		// indexes; then the manifest itself says what it is.
-		if !strings.HasPrefix(d.ArtifactType, bundlePrefix) && d.ArtifactType != "" && d.ArtifactType != emptyType {
+		// indexes; then the manifest itself says what it is. So it is where a
+		// registry lists the configuration's type instead.
+		switch {
+		case strings.HasPrefix(d.ArtifactType, bundlePrefix), d.ArtifactType == experimentalType, d.ArtifactType == "", d.ArtifactType == emptyType:
+		default:
 			continue
 		}
+		key := d.Digest.String() + d.ArtifactType
+		if seen[key] {
+			continue // listed twice is there once
+		}
+		seen[key] = true
 		group.Go(func() (err error) {
-			pieces[i], err = c.referrer(ctx, repo, d, total)
+			pieces[i], err = c.referrer(ctx, repo, d, total, &layers)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var evidence []trust.Evidence
-	for _, piece := range pieces {
-		if piece != nil {
-			evidence = append(evidence, *piece)
-		}
-	}
-	return evidence, nil
+	return slices.Concat(pieces...), nil
 }
 
-// referrer reads one bundle; nil is a referrer of another kind.
-func (c *Client) referrer(ctx context.Context, repo name.Repository, d descriptor, total *budget) (*trust.Evidence, error) {
+// referrer reads one bundle, or the signatures of cosign's experimental mode;
+// nil is a referrer of another kind.
+func (c *Client) referrer(ctx context.Context, repo name.Repository, d descriptor, total *budget, layers *atomic.Int64) ([]trust.Evidence, error) {
 	if d.Digest.IsZero() {
 		return nil, errors.New("the list of referrers has an entry without a digest")
 	}
@@ -171,19 +180,32 @@ func (c *Client) referrer(ctx context.Context, repo name.Repository, d descripto
 	}
 	var m imageManifest
 	err = json.Unmarshal(fetched.content, &m) // what it could read is there also with an error
+	var attached subject.Digest
+	if m.Subject != nil {
+		attached = m.Subject.Digest
+	}
+	if d.ArtifactType == experimentalType || m.ArtifactType == experimentalType || m.Config.MediaType == experimentalType {
+		whole := trust.Evidence{Digest: d.Digest, Source: source, Attached: attached, Form: trust.SimpleSigning}
+		switch {
+		case err != nil:
+			whole.Source += " (has no signatures in it)"
+			return []trust.Evidence{whole}, nil
+		case layers.Add(int64(len(m.Layers))) > limit.AttachmentLayers:
+			return nil, &limit.Error{What: "all signatures that refer to the image", Bound: limit.AttachmentLayers, Unit: "layers"}
+		}
+		return c.layers(ctx, repo, m.Layers, whole, total)
+	}
 	isBundle := err == nil && len(m.Layers) == 1 && strings.HasPrefix(m.Layers[0].MediaType, bundlePrefix)
 	if !isBundle && !strings.HasPrefix(m.ArtifactType, bundlePrefix) && !strings.HasPrefix(d.ArtifactType, bundlePrefix) {
 		return nil, nil
 	}
-	piece := &trust.Evidence{Digest: d.Digest, Source: source, Form: trust.Bundle}
-	if m.Subject != nil {
-		piece.Attached = m.Subject.Digest
-	}
+	piece := trust.Evidence{Digest: d.Digest, Source: source, Attached: attached, Form: trust.Bundle}
 	if !isBundle {
 		piece.Source += " (has no bundle in it)"
-		return piece, nil
+		return []trust.Evidence{piece}, nil
 	}
-	return piece, c.fill(ctx, repo, m.Layers[0], piece, total)
+	err = c.fill(ctx, repo, m.Layers[0], &piece, total)
+	return []trust.Evidence{piece}, err
 }
 
 // fill reads a blob into a piece of evidence.
@@ -257,121 +279,6 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	return nil, fmt.Errorf("%s: the registry sent %d bytes instead of %d", what, len(content), d.Size)
 }
 
-// fallbackTag is where referrers are listed on registries without the API.
-func fallbackTag(digest subject.Digest) string {
-	return digest.Algorithm() + "-" + digest.Hex()
-}
-
-// referrers lists what refers to a digest, over all pages.
-func (c *Client) referrers(ctx context.Context, repo name.Repository, digest subject.Digest) ([]descriptor, error) {
-	list, supported, err := c.referrersAPI(ctx, repo, digest)
-	if err != nil || supported {
-		return list, err
-	}
-	index, _, err := c.index(ctx, repo, fallbackTag(digest))
-	if err != nil {
-		return nil, err
-	}
-	if len(index.Manifests) > limit.Referrers {
-		return nil, &limit.Error{What: "the list of referrers", Bound: limit.Referrers, Unit: "entries"}
-	}
-	return index.Manifests, nil
-}
-
-// index reads an index by tag; one that is not there is empty, with no digest.
-func (c *Client) index(ctx context.Context, repo name.Repository, tag string) (imageIndex, subject.Digest, error) {
-	fetched, err := c.manifest(ctx, repo, tag)
-	if IsNotFound(err) {
-		return imageIndex{}, subject.Digest{}, nil
-	}
-	if err != nil {
-		return imageIndex{}, subject.Digest{}, err
-	}
-	var index imageIndex
-	if err := json.Unmarshal(fetched.content, &index); err != nil {
-		return imageIndex{}, subject.Digest{}, fmt.Errorf("the referrers index at %s:%s cannot be read: %w", repo, tag, err)
-	}
-	if index.SchemaVersion != 2 {
-		return imageIndex{}, subject.Digest{}, fmt.Errorf("the referrers index at %s:%s cannot be read: its schemaVersion is %d, not 2", repo, tag, index.SchemaVersion)
-	}
-	if !strings.Contains(fetched.mediaType, "index") && !strings.Contains(fetched.mediaType, "manifest.list") {
-		return imageIndex{}, subject.Digest{}, fmt.Errorf("%s:%s should list referrers and is a %s", repo, tag, fetched.mediaType)
-	}
-	return index, fetched.digest, nil
-}
-
-// referrersAPI asks the referrers API; supported is false where the registry
-// has none.
-func (c *Client) referrersAPI(ctx context.Context, repo name.Repository, digest subject.Digest) (list []descriptor, supported bool, err error) {
-	path := "referrers/" + digest.String()
-	next := ""
-	for page := 0; ; page++ {
-		if page == limit.ReferrerPages {
-			return nil, true, &limit.Error{What: "the list of referrers", Bound: limit.ReferrerPages, Unit: "pages"}
-		}
-		target := fmt.Sprintf("%s://%s/v2/%s/%s", repo.Scheme(), repo.RegistryStr(), repo.RepositoryStr(), path)
-		if next != "" {
-			target = next
-		}
-		index, link, err := c.referrersPage(ctx, repo, target)
-		if page == 0 && IsNotFound(err) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, true, err
-		}
-		if len(list)+len(index.Manifests) > limit.Referrers {
-			return nil, true, &limit.Error{What: "the list of referrers", Bound: limit.Referrers, Unit: "entries"}
-		}
-		list = append(list, index.Manifests...)
-		if link == "" {
-			return list, true, nil
-		}
-		if next, err = follow(target, link); err != nil {
-			return nil, true, err
-		}
-	}
-}
-
-func (c *Client) referrersPage(ctx context.Context, repo name.Repository, target string) (imageIndex, string, error) {
-	response, err := c.send(ctx, repo, transport.PullScope, http.MethodGet, target, map[string]string{"Accept": "application/vnd.oci.image.index.v1+json"}, nil)
-	if err != nil {
-		return imageIndex{}, "", err
-	}
-	defer response.Body.Close()
-	what := "the list of referrers at " + repo.Name()
-	if response.StatusCode != http.StatusOK {
-		return imageIndex{}, "", answer(response, what)
-	}
-	content, err := limit.ReadAll(response.Body, what, limit.Manifest)
-	if err != nil {
-		return imageIndex{}, "", err
-	}
-	var index imageIndex
-	if err := json.Unmarshal(content, &index); err != nil || index.SchemaVersion != 2 {
-		return imageIndex{}, "", fmt.Errorf("%s cannot be read: it is no image index", what)
-	}
-	return index, response.Header.Get("Link"), nil
-}
-
-// follow gives the next page of a Link header, on the same host.
-func follow(current, link string) (string, error) {
-	rest, found := strings.CutPrefix(strings.TrimSpace(link), "<")
-	target, parameters, closed := strings.Cut(rest, ">")
-	if !found || !closed || !strings.Contains(strings.ReplaceAll(parameters, `"`, ""), "rel=next") {
-		return "", fmt.Errorf("the registry sent a Link header that cannot be followed: %.200q", link)
-	}
-	base, err := url.Parse(current)
-	if err != nil {
-		return "", err
-	}
-	next, err := base.Parse(target)
-	if err != nil || next.Host != base.Host || next.Scheme != base.Scheme {
-		return "", fmt.Errorf("the registry sent a Link to another place: %.200q", link)
-	}
-	return next.String(), nil
-}
-
 // tagEvidence reads the layers of a ".sig" or ".att" tag.
 func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest subject.Digest, suffix string, total *budget) ([]trust.Evidence, error) {
 	tag := fallbackTag(digest) + "." + suffix
@@ -379,34 +286,62 @@ func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest s
 	if err != nil {
 		return nil, err
 	}
-	pieces := make([]*trust.Evidence, len(m.Layers))
+	form := trust.SimpleSigning
+	if suffix == "att" {
+		form = trust.Envelope
+	}
+	return c.layers(ctx, repo, m.Layers, trust.Evidence{Source: "tag " + tag, Attached: digest, Form: form}, total)
+}
+
+// layers reads the layers that are of a form. whole says where they are.
+func (c *Client) layers(ctx context.Context, repo name.Repository, list []descriptor, whole trust.Evidence, total *budget) ([]trust.Evidence, error) {
+	pieces := make([]*trust.Evidence, len(list))
+	first := map[descriptorKey]int{} // one payload may have been signed by several
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for i, layer := range m.Layers {
-		piece := &trust.Evidence{Digest: layer.Digest, Source: fmt.Sprintf("tag %s layer %d", tag, i+1), Attached: digest,
+	for i, layer := range list {
+		piece := &trust.Evidence{Digest: layer.Digest, Source: fmt.Sprintf("%s layer %d", whole.Source, i+1), Attached: whole.Attached, Form: whole.Form,
 			Certificate: layer.Annotations[certificateKey], Chain: layer.Annotations[chainKey],
 			LogEntry: layer.Annotations[logEntryKey], Timestamp: layer.Annotations[timestampKey]}
 		switch {
-		case suffix == "sig" && layer.MediaType == simpleSigningType:
-			piece.Form, piece.Signature = trust.SimpleSigning, layer.Annotations[signatureKey]
-		case suffix == "att" && layer.MediaType == envelopeType:
-			piece.Form = trust.Envelope
+		case whole.Form == trust.SimpleSigning && layer.MediaType == simpleSigningType:
+			piece.Signature = layer.Annotations[signatureKey]
+		case whole.Form == trust.Envelope && layer.MediaType == envelopeType:
 		default:
 			continue
 		}
 		pieces[i] = piece
+		key := descriptorKey{layer.Digest, layer.Size}
+		if _, again := first[key]; again {
+			continue
+		}
+		first[key] = i
 		group.Go(func() error { return c.fill(ctx, repo, layer, piece, total) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	var evidence []trust.Evidence
-	for _, piece := range pieces {
-		if piece != nil {
-			evidence = append(evidence, *piece)
+	for i, piece := range pieces {
+		if piece == nil {
+			continue
 		}
+		if one := first[descriptorKey{list[i].Digest, list[i].Size}]; one != i {
+			piece.Content = pieces[one].Content
+			_, note, _ := strings.Cut(pieces[one].Source, " (") // why it was not read
+			if note != "" {
+				piece.Source += " (" + note
+			}
+		}
+		evidence = append(evidence, *piece)
 	}
 	return evidence, nil
+}
+
+// descriptorKey names a blob and the size that it is said to have.
+type descriptorKey struct {
+	digest subject.Digest
+	size   int64
 }
 
 // attachments reads a ".sig" or ".att" manifest; one that is not there is

@@ -318,6 +318,14 @@ func TestEvidenceSizes(t *testing.T) {
 	}
 }
 
+// largest lists n blobs of the largest size that evidence may have.
+func largest(mediaType string, n int) (layers []string) {
+	for i := range n {
+		layers = append(layers, entry(mediaType, limit.Evidence, subject.Of([]byte(fmt.Sprint(mediaType, i)))))
+	}
+	return layers
+}
+
 // TestEvidenceTotal has blobs that take for ever, so that nothing but the sum
 // of what they say they hold can end the listing.
 func TestEvidenceTotal(t *testing.T) {
@@ -325,7 +333,7 @@ func TestEvidenceTotal(t *testing.T) {
 	image := h.image("v1")
 	half := limit.EvidenceTotal / limit.Evidence / 2
 	for suffix, mediaType := range map[string]string{".sig": simple, ".att": envelope} {
-		h.put(fallback(image)+suffix, ociManifest, signed(slices.Repeat([]string{entry(mediaType, limit.Evidence, subject.Of(nil))}, half+1)...))
+		h.put(fallback(image)+suffix, ociManifest, signed(largest(mediaType, half+1)...))
 	}
 	h.server.Break(ocitest.Fault{Match: "/blobs/", Hang: true})
 	_, err := h.client.Evidence(t.Context(), h.repo, image)
@@ -339,7 +347,7 @@ func TestEvidenceTogether(t *testing.T) {
 	var images []subject.Digest
 	for _, tag := range []string{"v1", "v2", "v3"} {
 		image := h.image(tag)
-		h.put(fallback(image)+".att", ociManifest, signed(slices.Repeat([]string{entry(envelope, limit.Evidence, subject.Of(nil))}, half)...))
+		h.put(fallback(image)+".att", ociManifest, signed(largest(envelope, half)...))
 		images = append(images, image)
 	}
 	h.server.Break(ocitest.Fault{Match: "/blobs/", Status: http.StatusNotFound})

@@ -32,6 +32,9 @@ func (c *Client) Remove(ctx context.Context, repository string, image subject.Di
 		case trust.Bundle:
 			bundles = append(bundles, e.Digest)
 		case trust.SimpleSigning:
+			if strings.HasPrefix(e.Source, "referrer ") {
+				return fmt.Errorf("removing %s from %s@%s: it is a signature of cosign's experimental mode for OCI 1.1, which is only read here; delete that manifest in the registry", e.Source, repo, image)
+			}
 			layers["sig"] = append(layers["sig"], layerKey(e))
 		case trust.Envelope:
 			layers["att"] = append(layers["att"], layerKey(e))
