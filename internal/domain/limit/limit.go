@@ -96,6 +96,14 @@ const (
 	Referrers = 1024
 	// ReferrerPages is how many pages a listing of referrers may have.
 	ReferrerPages = 64
+	// CopiedManifests is how many manifests one copy or one tree may have to do
+	// with: the image's own, and all evidence on them. LayoutEntries is how many
+	// an image layout's index.json may list.
+	CopiedManifests = 8192
+	LayoutEntries   = 8192
+	// EvidenceDepth is how deep evidence on evidence, and indexes in indexes,
+	// are followed.
+	EvidenceDepth = 8
 	// AttachmentLayers is how many layers a .sig or .att manifest may have.
 	AttachmentLayers = 1000
 	// Subjects is how many subjects one statement may have.
