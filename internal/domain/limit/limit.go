@@ -104,6 +104,9 @@ const (
 	// EvidenceDepth is how deep evidence on evidence, and indexes in indexes,
 	// are followed.
 	EvidenceDepth = 8
+	// ClaimText is how many bytes of what a piece of evidence says of itself
+	// are shown where nothing is verified.
+	ClaimText = 1024
 	// AttachmentLayers is how many layers a .sig or .att manifest may have.
 	AttachmentLayers = 1000
 	// Subjects is how many subjects one statement may have.

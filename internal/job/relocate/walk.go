@@ -3,6 +3,7 @@ package relocate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -240,7 +241,8 @@ func (w *walk) tag(ctx context.Context, about subject.Digest, suffix string, dep
 	}
 	piece := Piece{On: about, Place: suffix, Digest: m.Digest, Layers: len(m.Layers())}
 	if suffix == "sbom" {
-		err = w.document(ctx, tag, m, &piece)
+		// cosign signs such a document by its own digest.
+		err = errors.Join(w.document(ctx, tag, m, &piece), w.evidence(ctx, m, depth+1))
 	} else {
 		err = w.slot(ctx, func() error {
 			piece.New, err = w.order.To.Merge(ctx, tag, m)

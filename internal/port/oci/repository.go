@@ -49,10 +49,20 @@ func (r *Repository) Manifest(ctx context.Context, which string) (Manifest, erro
 	}
 	m, err := parseManifest(f)
 	if err != nil {
-		return Manifest{}, fmt.Errorf("%s: %w", r, err)
+		return Manifest{}, fmt.Errorf("%s: %w", r, &ContentError{err})
 	}
 	return m, nil
 }
+
+// ContentError says that what a place has is not what it should be: a manifest
+// that cannot be read, a blob of another size or digest than is listed.
+type ContentError struct{ err error }
+
+// Error says what is wrong.
+func (e *ContentError) Error() string { return e.err.Error() }
+
+// Unwrap gives the cause.
+func (e *ContentError) Unwrap() error { return e.err }
 
 // Referrers lists what says that it refers to a digest, by the referrers API or
 // else the fallback tag. Nothing in the list was checked.
@@ -124,12 +134,12 @@ func (c *checked) Read(p []byte) (int, error) {
 	var more [1]byte
 	switch extra, err := io.ReadFull(c.r, more[:]); {
 	case extra > 0:
-		return 0, fmt.Errorf("%s is longer than the %d bytes that its descriptor says", c.what, c.want.Size)
+		return 0, &ContentError{fmt.Errorf("%s is longer than the %d bytes that its descriptor says", c.what, c.want.Size)}
 	case !errors.Is(err, io.EOF):
 		return 0, fmt.Errorf("%s: %w", c.what, err)
 	}
 	if sum := hex.EncodeToString(c.hash.Sum(nil)); sum != c.want.Digest.Hex() {
-		return 0, fmt.Errorf("%s: what was sent has the digest sha256:%s", c.what, sum)
+		return 0, &ContentError{fmt.Errorf("%s: what was sent has the digest sha256:%s", c.what, sum)}
 	}
 	if n == 0 {
 		return 0, io.EOF

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -259,6 +260,9 @@ func (s *LayoutStage) Publish(_ context.Context, m Manifest, tag string, _ subje
 	if tag != "" {
 		root.Annotations = map[string]string{refNameKey: tag}
 	}
+	slices.SortFunc(s.listed, func(a, b descriptor) int {
+		return cmp.Or(cmp.Compare(a.Annotations[refNameKey], b.Annotations[refNameKey]), cmp.Compare(a.Digest.String(), b.Digest.String()))
+	})
 	for _, d := range append([]descriptor{root}, s.listed...) {
 		if name := d.Annotations[refNameKey]; name != "" && s.have != nil {
 			// In cosign's layouts it had this place without the name.
