@@ -267,7 +267,9 @@ func (s *LayoutStage) Publish(_ context.Context, m Manifest, tag string, _ subje
 		if name := d.Annotations[refNameKey]; name != "" && s.have != nil {
 			// In cosign's layouts it had this place without the name.
 			if was, found, err := s.have.shelf.find(name); err == nil && found {
-				list = slices.DeleteFunc(list, func(o descriptor) bool { return o.Digest == was && o.Annotations[refNameKey] == "" && o.Annotations[kindKey] != "" })
+				list = slices.DeleteFunc(list, func(o descriptor) bool {
+					return o.Digest == was && o.Annotations[refNameKey] == "" && o.Annotations[kindKey] != ""
+				})
 			}
 		}
 		list = enter(list, d)
