@@ -253,6 +253,8 @@ Exit codes: 0 allowed or clean, 1 denied or findings over the threshold,
 		inGroup("scan", newScan(host)), inGroup("scan", newSBOM(host)), inGroup("scan", newDB(host)),
 		inGroup("sign", newKey(host)), inGroup("sign", newSign(host)), inGroup("sign", newAttest(host)),
 		inGroup("sign", newVerify(host)), inGroup("sign", newVerifyAttestation(host)),
+		inGroup("sign", newCopy(host)),
+		inGroup("sign", newTree(host)),
 		inGroup("decide", newCheck(host)),
 		newRegistry(host), newVersion(host),
 	} {

@@ -27,6 +27,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/sbom"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/internal/job/relocate"
 	"github.com/seed-161fc314/assay/internal/job/scan"
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/oci"
@@ -120,11 +121,14 @@ func hintFor(err error) string {
 	var shrinks *advisorydb.ShrinkError
 	var age *advisorydb.AgeError
 	var older *advisorydb.OlderError
+	var taken *relocate.TakenError
 	switch {
 	case errors.Is(err, advisorydb.ErrMissing):
 		return "`assay db update` fetches one, `assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
 	case errors.As(err, &age) && age.Age > 0:
 		return "`assay db update` brings them up to date; --max-age and ASSAY_DB_MAX_AGE are the bound"
+	case errors.As(err, &taken):
+		return "nothing was tagged; name another tag, or move it with --force"
 	case errors.As(err, &older):
 		return "--force replaces it all the same"
 	case errors.As(err, &missing):

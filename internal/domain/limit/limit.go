@@ -126,6 +126,19 @@ const (
 	// AttachmentLayers is how many layers a .sig or .att manifest may have, and
 	// all referrers with layers of that kind together.
 	AttachmentLayers = 1280
+	// CopiedManifests is how many manifests one copy or one tree may have to do
+	// with: the image's own, and all evidence on them. LayoutEntries is how many
+	// an image layout's index.json may list.
+	CopiedManifests = 8192
+	LayoutEntries   = 8192
+	// EvidenceDepth is how deep evidence on evidence, and indexes in indexes,
+	// are followed.
+	EvidenceDepth = 8
+	// ClaimText is how many bytes of what a piece of evidence says of itself
+	// are shown where nothing is verified.
+	ClaimText = 1024
+	// AttachmentLayers is how many layers a .sig or .att manifest may have.
+	AttachmentLayers = 1000
 	// Subjects is how many subjects one statement may have.
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.

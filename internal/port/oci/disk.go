@@ -115,6 +115,14 @@ func layoutEntry(dir, which string) (v1.Descriptor, v1.ImageIndex, error) {
 	if err != nil {
 		return v1.Descriptor{}, nil, err
 	}
+	if which == "" && len(manifest.Manifests) > 1 {
+		// Evidence may lie beside the only image.
+		if s, err := openShelf(dir); err == nil {
+			if only, _, err := s.choose(""); err == nil {
+				which = only.String()
+			}
+		}
+	}
 	var found []v1.Descriptor
 	var names []string
 	for _, d := range manifest.Manifests {
