@@ -109,9 +109,11 @@ func TestIssuerTokens(t *testing.T) {
 	defer i.close()
 	s := &Stack{issuer: i}
 	for name, mint := range map[string]func() (string, error){
-		"email":    func() (string, error) { return s.Email("alice@example.com") },
-		"other":    func() (string, error) { return s.OtherEmail("alice@example.com") },
-		"workflow": func() (string, error) { return s.Workflow(Workflow{Repository: "acme/app", Path: "build.yml", Ref: "refs/heads/main"}) },
+		"email": func() (string, error) { return s.Email("alice@example.com") },
+		"other": func() (string, error) { return s.OtherEmail("alice@example.com") },
+		"workflow": func() (string, error) {
+			return s.Workflow(Workflow{Repository: "acme/app", Path: "build.yml", Ref: "refs/heads/main"})
+		},
 	} {
 		token, err := mint()
 		if err != nil {
