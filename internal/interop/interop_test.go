@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -125,14 +127,15 @@ func registries(t *testing.T) map[string]func(*testing.T) string {
 			return strings.TrimPrefix(server.URL, "http://")
 		}
 	}
+	silent := ggcr.Logger(log.New(io.Discard, "", 0))
 	ours, err := registry.Open(t.TempDir(), registry.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return map[string]func(*testing.T) string{
 		"embedded":             handler(ours),
-		"go-containerregistry": handler(ggcr.New()),
-		"go-containerregistry with referrers API": handler(ggcr.New(ggcr.WithReferrersSupport(true))),
+		"go-containerregistry": handler(ggcr.New(silent)),
+		"go-containerregistry with referrers API": handler(ggcr.New(silent, ggcr.WithReferrersSupport(true))),
 		"Debian's docker-registry":                dockerRegistry,
 	}
 }

@@ -1,0 +1,151 @@
+package sigstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// patience is how long a server may take until it answers; a machine that runs
+// other tests needs most of it.
+const patience = 60 * time.Second
+
+// process is a running server. Its log is a file, url where it answers.
+type process struct {
+	url, log string
+	command  *exec.Cmd
+	ended    chan struct{} // closed when the process is gone
+	err      error         // what Wait said; read after ended
+}
+
+// launch starts a server on free ports and waits until it answers at path of
+// its first port. Somebody may take a port between its choice and its use:
+// a server that ends before it answers gets new ones, twice.
+func (s *Stack) launch(ctx context.Context, binary, log string, ports int, arguments func(ports []string) []string, path string) (*process, error) {
+	if _, err := os.Stat(binary); err != nil {
+		return nil, fmt.Errorf("%w; .ci/peers builds it", err)
+	}
+	var failed error
+	for range 3 {
+		list, err := freePorts(ports)
+		if err != nil {
+			return nil, err
+		}
+		p, err := run(ctx, binary, log, arguments(list))
+		if err != nil {
+			return nil, err
+		}
+		s.lock.Lock()
+		s.processes = append(s.processes, p)
+		s.lock.Unlock()
+		p.url = "http://127.0.0.1:" + list[0]
+		if failed = p.ready(ctx, path); failed == nil {
+			return p, nil
+		}
+		if !errors.Is(failed, errEnded) {
+			break
+		}
+	}
+	return nil, failed
+}
+
+var errEnded = errors.New("it ended before it answered")
+
+// run starts a process that dies with this one: the thread that starts it
+// stays until it is gone, because the kernel looks at that thread.
+func run(ctx context.Context, binary, log string, arguments []string) (*process, error) {
+	output, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: log, ended: make(chan struct{})}
+	p.command = exec.CommandContext(ctx, binary, arguments...)
+	p.command.Dir = filepath.Dir(log)
+	p.command.Env = []string{"HOME=" + filepath.Dir(log), "PATH=/usr/bin:/bin", "TMPDIR=" + filepath.Dir(log)}
+	p.command.Stdout, p.command.Stderr = output, output
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		defer output.Close()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.command.Start()
+		started <- err
+		if err == nil {
+			p.err = p.command.Wait()
+			close(p.ended)
+		}
+	}()
+	return p, <-started
+}
+
+func (p *process) end() {
+	_ = p.command.Process.Kill() // it may have ended by itself
+	<-p.ended
+}
+
+// ready polls path until the server answers it with 200.
+func (p *process) ready(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if _, last = get(ctx, p.url+path); last == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s: %w: %v", filepath.Base(p.command.Path), errEnded, p.err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not answer within %s: %w", filepath.Base(p.command.Path), patience, last)
+		case <-tick.C:
+		}
+	}
+}
+
+// get fetches a small page; anything but 200 is an error.
+func get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", url, response.Status, content)
+	}
+	return content, err
+}
+
+// freePorts finds ports on 127.0.0.1 that nothing listens on now.
+func freePorts(n int) ([]string, error) {
+	var list []string
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer listener.Close() // all are held until all are chosen
+		_, port, err := net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, port)
+	}
+	return list, nil
+}
