@@ -137,8 +137,6 @@ const (
 	// ClaimText is how many bytes of what a piece of evidence says of itself
 	// are shown where nothing is verified.
 	ClaimText = 1024
-	// AttachmentLayers is how many layers a .sig or .att manifest may have.
-	AttachmentLayers = 1000
 	// Subjects is how many subjects one statement may have.
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.
