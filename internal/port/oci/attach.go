@@ -96,9 +96,8 @@ func (c *Client) attachBundle(ctx context.Context, repo name.Repository, a Attac
 	}
 	m, empty := bundleManifest(about, a)
 	group, gctx := errgroup.WithContext(ctx)
-	for _, blob := range [][]byte{empty, a.Evidence.Content} {
-		group.Go(func() error { return c.upload(gctx, repo, blob) })
-	}
+	group.Go(func() error { return c.upload(gctx, repo, empty) })
+	group.Go(func() error { return c.uploadAs(gctx, repo, m.Layers[0].Digest, a.Evidence.Content) })
 	if err := group.Wait(); err != nil {
 		return subject.Digest{}, err
 	}
@@ -181,7 +180,7 @@ func (c *Client) updateIndex(ctx context.Context, repo name.Repository, tag stri
 // attachLayer appends a layer to the ".sig" or ".att" tag.
 func (c *Client) attachLayer(ctx context.Context, repo name.Repository, a Attachment, suffix string, layer descriptor) error {
 	tag := fallbackTag(a.Image) + "." + suffix
-	if err := c.upload(ctx, repo, a.Evidence.Content); err != nil {
+	if err := c.uploadAs(ctx, repo, layer.Digest, a.Evidence.Content); err != nil {
 		return fmt.Errorf("%s: %w", tag, err)
 	}
 	return c.updateLayers(ctx, repo, tag, func(layers []descriptor) ([]descriptor, error) {

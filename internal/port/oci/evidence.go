@@ -253,14 +253,26 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	}
 	hash := sha256.New()
 	body := io.TeeReader(response.Body, hash)
-	content, err := limit.ReadAll(body, what, d.Size)
-	var over *limit.Error
-	if err != nil && !errors.As(err, &over) {
-		return nil, err
+	var content []byte
+	if response.ContentLength == d.Size && d.Size <= limit.Evidence {
+		// The registry vouches for the size, so that the room can be made at once.
+		content = make([]byte, d.Size)
+		if _, err := io.ReadFull(body, content); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", what, err)
+		}
+		if n, err := io.Copy(io.Discard, io.LimitReader(response.Body, 1)); err != nil || n > 0 {
+			return nil, fmt.Errorf("reading %s: it does not end after %d bytes: %w", what, d.Size, cmp.Or(err, error(&limit.Error{What: what, Bound: d.Size, Unit: "bytes"})))
+		}
+	} else if content, err = limit.ReadAll(body, what, d.Size); err != nil {
+		var over *limit.Error
+		if !errors.As(err, &over) {
+			return nil, err
+		}
 	}
+	sum := hex.EncodeToString(hash.Sum(nil))
 	if err == nil && int64(len(content)) == d.Size {
-		if got := subject.Of(content); got != d.Digest {
-			return nil, fmt.Errorf("%s: the registry sent %d bytes with digest %s", what, len(content), got)
+		if d.Digest.Algorithm() != "sha256" || sum != d.Digest.Hex() {
+			return nil, fmt.Errorf("%s: the registry sent %d bytes with digest sha256:%s", what, len(content), sum)
 		}
 		return content, nil
 	}

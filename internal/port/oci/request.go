@@ -44,7 +44,24 @@ func answer(response *http.Response, what string) error {
 	if json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
 		detail = fmt.Sprintf(": %.100s: %.300s", said.Errors[0].Code, said.Errors[0].Message)
 	}
-	return fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
+	err := fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
+	if response.StatusCode >= http.StatusInternalServerError || stumbled(response, nil) {
+		return &stumble{err}
+	}
+	return err
+}
+
+// stumble is an answer that says nothing about what was asked: the registry
+// may do better in a moment.
+type stumble struct{ error }
+
+// Unwrap gives what the registry said.
+func (s *stumble) Unwrap() error { return s.error }
+
+// mayPass says whether an error may be gone in a moment.
+func mayPass(err error) bool {
+	var s *stumble
+	return err != nil && (errors.As(err, &s) || stumbled(nil, err))
 }
 
 // do sends one request below /v2/<repository>/.

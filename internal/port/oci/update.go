@@ -38,6 +38,8 @@ const (
 	// sightings is how often in a row an entry must be there, that far apart,
 	// while others go on writing.
 	sightings = 8
+	// stumbles is how often a registry may fail while a tag is changed.
+	stumbles = 6
 	// longestPause bounds one pause.
 	longestPause = 20 * time.Second
 )
@@ -82,7 +84,7 @@ type updating struct {
 	tag    string
 	change func(context.Context) (revision, error)
 
-	longest, spread time.Duration
+	longest, latest, spread time.Duration
 	// loose says that what was written may be written over; seen how often in
 	// a row it was there, last what the tag held then.
 	loose bool
@@ -101,6 +103,10 @@ func (u *updating) step(ctx context.Context) (pause time.Duration, done bool, er
 	begin := time.Now()
 	next, err := u.change(ctx)
 	switch {
+	case err != nil && mayPass(err) && u.stumbles < stumbles:
+		// Some registries answer 500 while another writer sets the tag.
+		u.stumbles++
+		return u.scatter(), false, nil
 	case err != nil:
 		return 0, false, err
 	case next.done && (!u.loose || u.seen > 0 && next.before == u.last || u.seen >= sightings):
@@ -113,11 +119,13 @@ func (u *updating) step(ctx context.Context) (pause time.Duration, done bool, er
 		return u.scatter(), false, nil
 	}
 	sure, err := u.write(ctx, next)
-	u.longest = max(u.longest, time.Since(begin))
+	u.latest = time.Since(begin)
+	u.longest = max(u.longest, u.latest)
 	switch {
 	case errors.Is(err, errLost):
 		return u.scatter(), false, nil
-	case errors.Is(err, errStumbled) && u.stumbles+1 < tries:
+	case err != nil && mayPass(err) && u.stumbles < stumbles:
+		// It may have been written, or may be yet.
 		u.stumbles, u.loose = u.stumbles+1, true
 		return u.scatter(), false, nil
 	case err != nil:
@@ -138,9 +146,9 @@ func (u *updating) settle() time.Duration {
 
 // scatter is a pause by chance, of which the next may be twice as long.
 func (u *updating) scatter() time.Duration {
-	u.spread = max(u.spread, u.longest)
+	u.spread = max(u.spread, u.latest)
 	pause := time.Duration(rand.Int64N(int64(u.spread)))
-	u.spread = min(2*u.spread, max(100*time.Millisecond, 32*u.longest), longestPause)
+	u.spread = min(2*u.spread, max(100*time.Millisecond, 32*u.latest), longestPause)
 	return pause
 }
 

@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,7 +22,11 @@ const wholeUpload = 1 << 20
 // first request; one that does not answers with where to send it. What is
 // large is looked for first.
 func (c *Client) upload(ctx context.Context, repo name.Repository, content []byte) error {
-	digest := subject.Of(content)
+	return c.uploadAs(ctx, repo, subject.Of(content), content)
+}
+
+// uploadAs writes a blob whose digest is known.
+func (c *Client) uploadAs(ctx context.Context, repo name.Repository, digest subject.Digest, content []byte) error {
 	var whole, plain bool
 	c.know(repo, func(h *host) { whole, plain = h.wholeUploads, h.plainUploads })
 	if len(content) > wholeUpload {
@@ -32,7 +35,8 @@ func (c *Client) upload(ctx context.Context, repo name.Repository, content []byt
 			return err
 		}
 	}
-	location, err := (*url.URL)(nil), error(nil)
+	var location *url.URL
+	var err error
 	if whole || !plain && len(content) <= wholeUpload {
 		if location, err = c.uploadWhole(ctx, repo, digest, content); err != nil || location == nil {
 			return err
@@ -45,7 +49,7 @@ func (c *Client) upload(ctx context.Context, repo name.Repository, content []byt
 			}
 		}
 		// An upload that broke is begun anew: nobody knows how much came.
-		if err = c.finishUpload(ctx, repo, location, digest, content); !errors.Is(err, errStumbled) || try == tries || ctx.Err() != nil {
+		if err = c.finishUpload(ctx, repo, location, digest, content); !mayPass(err) || try == tries || ctx.Err() != nil {
 			return err
 		}
 		location = nil
@@ -118,9 +122,6 @@ func uploadLocation(response *http.Response, repo name.Repository) (*url.URL, er
 	return location, nil
 }
 
-// errStumbled says that the registry may do better in a moment.
-var errStumbled = errors.New("the registry stumbled")
-
 func (c *Client) finishUpload(ctx context.Context, repo name.Repository, location *url.URL, digest subject.Digest, content []byte) error {
 	query := location.Query()
 	query.Set("digest", digest.String())
@@ -128,18 +129,11 @@ func (c *Client) finishUpload(ctx context.Context, repo name.Repository, locatio
 	target.RawQuery = query.Encode()
 	response, err := c.send(ctx, repo, transport.PushScope, http.MethodPut, target.String(), map[string]string{"Content-Type": "application/octet-stream"}, content)
 	if err != nil {
-		if stumbled(nil, err) {
-			return fmt.Errorf("%w: %w", errStumbled, err)
-		}
 		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusCreated {
-		err := answer(response, "uploading to "+repo.Name())
-		if stumbled(response, nil) {
-			return fmt.Errorf("%w: %w", errStumbled, err)
-		}
-		return err
+		return answer(response, "uploading to "+repo.Name())
 	}
 	return stored(response, repo, digest)
 }
@@ -166,9 +160,6 @@ func (c *Client) putManifest(ctx context.Context, repo name.Repository, which, m
 	}
 	response, err := c.do(ctx, repo, transport.PushScope, http.MethodPut, "manifests/"+which, header, content)
 	if err != nil {
-		if stumbled(nil, err) {
-			return "", fmt.Errorf("%w: %w", errStumbled, err)
-		}
 		return "", err
 	}
 	defer response.Body.Close()
@@ -178,9 +169,5 @@ func (c *Client) putManifest(ctx context.Context, repo name.Repository, which, m
 	case response.StatusCode == http.StatusCreated || response.StatusCode == http.StatusOK || response.StatusCode == http.StatusAccepted:
 		return response.Header.Get("OCI-Subject"), stored(response, repo, subject.Of(content))
 	}
-	err = answer(response, "pushing "+repo.Name()+" "+which)
-	if stumbled(response, nil) {
-		err = fmt.Errorf("%w: %w", errStumbled, err)
-	}
-	return "", err
+	return "", answer(response, "pushing "+repo.Name()+" "+which)
 }
