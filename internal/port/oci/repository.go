@@ -211,7 +211,8 @@ func (r *Repository) PutBlob(ctx context.Context, d Descriptor, from Origin) (Tr
 
 // stream sends a blob's bytes as they are read.
 func (r *Repository) stream(ctx context.Context, target string, d Descriptor, from Origin) error {
-	round, err := r.client.authenticated(ctx, r.repo, transport.PushScope)
+	// The request that gave the target has logged in where that was needed.
+	round, _, err := r.client.entrance(ctx, r.repo, transport.PushScope, r.client.visit(r.repo))
 	if err != nil {
 		return err
 	}
@@ -280,8 +281,8 @@ func (r *Repository) PutManifest(ctx context.Context, m Manifest, again bool) (h
 	default:
 		return 0, false, answer(response, "asking "+r.label+" for the manifest "+m.Digest.String())
 	}
-	listed, err = r.client.putManifest(ctx, r.repo, m.Digest.String(), m.MediaType, m.Content, "")
-	return how, listed, err
+	about, err := r.client.putManifest(ctx, r.repo, m.Digest.String(), m.MediaType, m.Content, "")
+	return how, about != "" && about == m.Subject.String(), err
 }
 
 // List makes referrers findable that the registry did not say that it lists
@@ -298,17 +299,17 @@ func (r *Repository) List(ctx context.Context, about subject.Digest, referrers [
 		return nil
 	}
 	tag := fallbackTag(about)
-	return r.client.update(ctx, r.repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
+	return r.client.update(ctx, r.repo, tag, func(ctx context.Context) (revision, error) {
 		index, before, err := r.client.index(ctx, r.repo, tag)
 		if err != nil {
-			return "", nil, subject.Digest{}, false, err
+			return revision{}, err
 		}
 		missing := missingFrom(index.Manifests, referrers)
 		if len(missing) == 0 {
-			return "", nil, before, true, nil
+			return revision{before: before, done: true}, nil
 		}
 		content, err := withReferrers(index, missing)
-		return ociIndexType, content, before, false, err
+		return revision{mediaType: ociIndexType, content: content, before: before}, err
 	})
 }
 
@@ -316,30 +317,30 @@ func (r *Repository) List(ctx context.Context, about subject.Digest, referrers [
 // there, and keeps what it holds already. Where there is none, m is stored byte
 // for byte. It gives how many layers are new.
 func (r *Repository) Merge(ctx context.Context, tag string, m Manifest) (added int, err error) {
-	err = r.client.update(ctx, r.repo, tag, func(ctx context.Context) (string, []byte, subject.Digest, bool, error) {
+	err = r.client.update(ctx, r.repo, tag, func(ctx context.Context) (revision, error) {
 		have, before, err := r.client.attachments(ctx, r.repo, tag)
 		switch {
 		case err != nil:
-			return "", nil, subject.Digest{}, false, err
+			return revision{}, err
 		case before == m.Digest:
-			return "", nil, before, true, nil
+			return revision{before: before, done: true}, nil
 		case before.IsZero():
 			added = len(m.Layers())
-			return m.MediaType, m.Content, before, false, nil
+			return revision{mediaType: m.MediaType, content: m.Content, before: before}, nil
 		}
 		missing := missingLayers(have.Layers, m.Layers())
 		if len(missing) == 0 {
-			return "", nil, before, true, nil
+			return revision{before: before, done: true}, nil
 		}
 		added = len(missing)
 		merged, config, err := withLayers(have, missing, tag)
 		if err != nil {
-			return "", nil, before, false, err
+			return revision{}, err
 		}
 		if err := r.client.upload(ctx, r.repo, config); err != nil {
-			return "", nil, before, false, err
+			return revision{}, err
 		}
-		return merged.mediaType, merged.content, before, false, nil
+		return revision{mediaType: merged.mediaType, content: merged.content, before: before}, nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%s:%s: %w", r, tag, err)
