@@ -25,8 +25,8 @@ import (
 	"github.com/seed-161fc314/assay/internal/port/oci/registry"
 )
 
-// binary builds assay as it is shipped.
-func binary(t *testing.T) string {
+// shipped builds assay as it is shipped.
+func shipped(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "assay")
 	command := exec.Command(program(t, "go", "golang-go"), "build", "-o", path, "github.com/seed-161fc314/assay/cmd/assay")
@@ -70,7 +70,7 @@ func pushed(t *testing.T, host string) oci.Resolved {
 // in each layout, on registries of every kind. cosign 3.1.3 keeps 4 of 8 in the
 // older layout, and 6 of 8 in the fallback tag.
 func TestAttachLosesNothing(t *testing.T) {
-	assay := binary(t)
+	assay := shipped(t)
 	const processes = 32
 	ours := func(config registry.Config) func(*testing.T) string {
 		return func(t *testing.T) string { return ocitest.New(t, config).Host }
@@ -123,7 +123,7 @@ func TestAttachLosesNothing(t *testing.T) {
 // TestLargeEvidence attests and verifies a predicate of 16 MB in each layout,
 // and bounds the memory of both.
 func TestLargeEvidence(t *testing.T) {
-	assay := binary(t)
+	assay := shipped(t)
 	for _, layout := range []string{"bundle", "legacy"} {
 		t.Run(layout, func(t *testing.T) {
 			s := newStage(t)
