@@ -83,7 +83,10 @@ func parseManifest(f fetched) (Manifest, error) {
 		}
 		m.Subject = raw.Subject.Digest
 	}
-	list, bound, unit := raw.Layers, max(limit.Layers, limit.AttachmentLayers), "layers"
+	list, bound, unit := raw.Layers, limit.Layers, "layers"
+	if len(list) > 0 && (list[0].MediaType == simpleSigningType || list[0].MediaType == envelopeType) {
+		bound = limit.AttachmentLayers
+	}
 	switch kind := types.MediaType(f.mediaType); {
 	case kind.IsIndex():
 		// What is listed and means nothing to an index is not followed, and must
