@@ -219,7 +219,7 @@ func TestFaultInLogin(t *testing.T) {
 		{name: "token service talks", token: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, want: "logging in"},
 		{name: "token service gives nothing", token: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }, want: "no token"},
 		{name: "token is not good", token: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"other"}`) }, want: "401"},
-		{name: "token service leads on and on", token: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/token?again", 302) }, want: "redirects"},
+		{name: "token service leads on and on", token: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/token?again", http.StatusFound) }, want: "redirects"},
 		{name: "broken keychain", config: oci.Config{Keychain: brokenKeychain{}}, want: "the helper broke"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -40,12 +40,15 @@ func answer(response *http.Response, what string) error {
 			Message string `json:"message"`
 		} `json:"errors"`
 	}
-	detail := ""
+	detail, again := "", response.StatusCode >= http.StatusInternalServerError || stumbled(response, nil)
 	if json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
 		detail = fmt.Sprintf(": %.100s: %.300s", said.Errors[0].Code, said.Errors[0].Message)
+		// Every digest is computed from what is sent. Debian's docker-registry
+		// says so of a blob that another writer is writing.
+		again = again || said.Errors[0].Code == "DIGEST_INVALID"
 	}
 	err := fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
-	if response.StatusCode >= http.StatusInternalServerError || stumbled(response, nil) {
+	if again {
 		return &stumble{err}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -141,8 +142,15 @@ func (c *Client) finishUpload(ctx context.Context, repo name.Repository, locatio
 // putReferrer writes a manifest that refers to another; listed says that the
 // registry lists it among that one's referrers.
 func (c *Client) putReferrer(ctx context.Context, repo name.Repository, about, digest subject.Digest, content []byte) (listed bool, err error) {
-	said, err := c.putManifest(ctx, repo, digest.String(), string(types.OCIManifestSchema1), content, "")
-	return said == about.String(), err
+	for try := 1; ; try++ {
+		said, err := c.putManifest(ctx, repo, digest.String(), string(types.OCIManifestSchema1), content, "")
+		if try == tries || !mayPass(err) || ctx.Err() != nil {
+			return said == about.String(), err
+		}
+		if err := sleep(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
 }
 
 // putManifest writes a manifest, and gives what the registry says of the

@@ -127,6 +127,9 @@ func TestUploadFaults(t *testing.T) {
 		{"busy once", registry.Config{}, ocitest.Fault{Match: "POST /v2/team/app/blobs/", Status: 503, Times: 2}, ""},
 		{"busy always", registry.Config{}, ocitest.Fault{Match: "POST /v2/team/app/blobs/", Status: 503}, "503"},
 		{"manifest busy once", registry.Config{}, ocitest.Fault{Match: "PUT /v2/team/app/manifests/sha256:", Status: 503, Times: 2}, ""},
+		{"manifest taken for another once", registry.Config{}, ocitest.Fault{Match: "PUT /v2/team/app/manifests/sha256:", Status: 400, Times: 2, Code: "DIGEST_INVALID"}, ""},
+		{"manifest taken for another", registry.Config{}, ocitest.Fault{Match: "PUT /v2/team/app/manifests/sha256:", Status: 400, Code: "DIGEST_INVALID"}, "DIGEST_INVALID"},
+		{"manifest refused", registry.Config{}, ocitest.Fault{Match: "PUT /v2/team/app/manifests/sha256:", Status: 400}, "INJECTED"},
 		{"upload forgotten", registry.Config{WithoutWholeUploads: true}, ocitest.Fault{Match: "PUT /v2/team/app/blobs/", Status: 404}, "404"},
 		{"401 without end", registry.Config{}, ocitest.Fault{Match: "POST ", Status: 401}, "401"},
 	} {

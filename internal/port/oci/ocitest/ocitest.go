@@ -7,6 +7,7 @@ package ocitest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -32,8 +33,9 @@ type Fault struct {
 	Match string
 	Skip  int
 	Times int
-	// Status answers with an error instead.
+	// Status answers with an error instead, of the code Code ("INJECTED").
 	Status int
+	Code   string
 	// Rewrite changes the body of a good answer.
 	Rewrite func(body []byte) []byte
 	// Truncate sends half of the body under the full Content-Length.
@@ -131,7 +133,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	if fault.Status != 0 {
 		w.WriteHeader(fault.Status)
-		fmt.Fprintf(w, `{"errors":[{"code":"INJECTED","message":"status %d"}]}`, fault.Status)
+		fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"status %d"}]}`, cmp.Or(fault.Code, "INJECTED"), fault.Status)
 		return
 	}
 	recorder := httptest.NewRecorder()
