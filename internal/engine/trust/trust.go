@@ -11,7 +11,8 @@
 // "verified" with a bool, and a Claim cannot be made outside this package.
 //
 // The package is the only one that asks sigstore-go to verify, and accepts
-// nothing that sigstore-go refuses. It fetches nothing and asks no log or
+// nothing that sigstore-go refuses, with one exception: an envelope that a
+// Rekor v1 log lists by the digest of what is signed. It fetches nothing and asks no log or
 // authority: what they signed is in the evidence. It reads no clock, and
 // applies no policy.
 package trust
