@@ -207,10 +207,14 @@ func (c Claim) Tool() string { return c.tool }
 
 // Evidence names the claim in a verdict.
 func (c Claim) Evidence() verdict.Evidence {
-	return verdict.Evidence{
+	named := verdict.Evidence{
 		Digest: c.evidence, Type: c.predicateType, Source: c.source,
 		Signer: c.signer, KeyID: c.key.String(), Time: c.time,
 	}
+	if !c.certificate.IsZero() {
+		named.Identity = spell(c.certificate)
+	}
+	return named
 }
 
 // Reason is why evidence did not become a claim.
