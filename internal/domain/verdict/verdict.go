@@ -96,12 +96,14 @@ type Evidence struct {
 	// Type is the predicate type; Source says where it was stored.
 	Type   string `json:"type"`
 	Source string `json:"source,omitempty"`
-	// Signer is the policy's name for the key that verified, KeyID its
-	// fingerprint; both "" where none did.
-	Signer string `json:"signer,omitempty"`
-	KeyID  string `json:"keyID,omitempty"`
-	// Time is what the signed content says of when it was made; zero where
-	// its type has no time.
+	// Signer is the policy's name for whoever signed, "" where nobody did. KeyID
+	// is the fingerprint of the key that verified; where a certificate did,
+	// Identity is the subject that it names, "of" and the issuer.
+	Signer   string `json:"signer,omitempty"`
+	KeyID    string `json:"keyID,omitempty"`
+	Identity string `json:"identity,omitempty"`
+	// Time is the earliest of what the signed content says of when it was made
+	// and of the trusted times; zero where there is none.
 	Time time.Time `json:"time,omitzero"`
 	// Rejected is why it did not count; "" for verified evidence.
 	Rejected string `json:"rejected,omitempty"`

@@ -20,7 +20,9 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 )
 
+// oidIssuer is the issuer as Fulcio wrote it first, and still writes it too.
 var (
+	oidIssuer  = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}
 	oidSubject = asn1.ObjectIdentifier{2, 5, 29, 17}
 	oidSCTs    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}
 )
@@ -46,7 +48,7 @@ func identify(leaf *x509.Certificate) (identity.Certificate, error) {
 	var issuers []string
 	for _, extension := range leaf.Extensions {
 		switch issuer := ""; {
-		case extension.Id.Equal(certificate.OIDIssuer):
+		case extension.Id.Equal(oidIssuer):
 			issuers = append(issuers, string(extension.Value))
 		case extension.Id.Equal(certificate.OIDIssuerV2):
 			if err := certificate.ParseDERString(extension.Value, &issuer); err != nil {

@@ -241,7 +241,11 @@ func TestWitnesses(t *testing.T) {
 			b := certified(t, w.keyless, payload)
 			test.make(&b, told(b, w.keyless.Public()))
 			if test.want == "" {
-				accept(t, encoded(t, b), w.signer)
+				e := encoded(t, b)
+				accept(t, e, w.signer)
+				if err := sigstoreGo(t, w.Root(), e.Content); (err != nil) != (name == "logged by digest") {
+					t.Errorf("sigstore-go: %v", err)
+				}
 			} else {
 				denied(t, test.want, encoded(t, b), w.signer, test.words...)
 			}

@@ -22,13 +22,6 @@ type party struct {
 	public crypto.PublicKey
 }
 
-func (p party) key() crypto.PublicKey {
-	if p.leaf != nil {
-		return p.leaf.PublicKey
-	}
-	return p.public
-}
-
 // is says whether a log entry names this party.
 func (p party) is(found any) bool {
 	if p.leaf != nil {

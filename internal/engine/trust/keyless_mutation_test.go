@@ -20,9 +20,9 @@ import (
 )
 
 // sigstoreGo is what sigstore-go itself says of a bundle about the image.
-func (w world) sigstoreGo(t testing.TB, content []byte) error {
+func sigstoreGo(t testing.TB, rootJSON, content []byte) error {
 	t.Helper()
-	trusted, err := root.NewTrustedRootFromJSON(w.Root())
+	trusted, err := root.NewTrustedRootFromJSON(rootJSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestMutateKeylessBundle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			good := encoded(t, w.logged(t, v2))
 			want := accept(t, good, w.signer)
-			if err := w.sigstoreGo(t, good.Content); err != nil {
+			if err := sigstoreGo(t, w.Root(), good.Content); err != nil {
 				t.Fatalf("sigstore-go: %v", err)
 			}
 			var document map[string]any
@@ -142,7 +142,7 @@ func TestMutateKeylessBundle(t *testing.T) {
 				if diff := cmp.Diff(want.Witnesses(), claim.Witnesses()); diff != "" || string(want.Predicate()) != string(claim.Predicate()) {
 					t.Errorf("%s: another claim: %s", path, diff)
 				}
-				if err := w.sigstoreGo(t, content); err != nil {
+				if err := sigstoreGo(t, w.Root(), content); err != nil {
 					t.Errorf("%s: sigstore-go refuses it: %v", path, err)
 				}
 				// The CMS around a timestamp has parts that nothing signs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -164,6 +165,9 @@ func TestKeyless(t *testing.T) {
 			}
 			if diff := cmp.Diff(release, claim.Certificate()); diff != "" {
 				t.Error(diff)
+			}
+			if named := claim.Evidence(); named.Identity != fmt.Sprintf("%q of %q", release.Subject, release.Issuer) || named.KeyID != "" {
+				t.Errorf("named as %+v", named)
 			}
 			if claim.Signer() != "release" || !claim.Key().IsZero() {
 				t.Errorf("signer %q, key %s", claim.Signer(), claim.Key())

@@ -11,7 +11,8 @@
 // "verified" with a bool, and a Claim cannot be made outside this package.
 //
 // The package is the only one that asks sigstore-go to verify, and accepts
-// nothing that sigstore-go refuses. It fetches nothing and asks no log or
+// nothing that sigstore-go refuses, with one exception: an envelope that a
+// Rekor v1 log lists by the digest of what is signed. It fetches nothing and asks no log or
 // authority: what they signed is in the evidence. It reads no clock, and
 // applies no policy.
 package trust
@@ -206,10 +207,14 @@ func (c Claim) Tool() string { return c.tool }
 
 // Evidence names the claim in a verdict.
 func (c Claim) Evidence() verdict.Evidence {
-	return verdict.Evidence{
+	named := verdict.Evidence{
 		Digest: c.evidence, Type: c.predicateType, Source: c.source,
 		Signer: c.signer, KeyID: c.key.String(), Time: c.time,
 	}
+	if !c.certificate.IsZero() {
+		named.Identity = spell(c.certificate)
+	}
+	return named
 }
 
 // Reason is why evidence did not become a claim.

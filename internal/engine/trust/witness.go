@@ -212,19 +212,37 @@ func consistent(read bundle.LogEntry, v2 bool) error {
 	if v2 && read.Proof.Index != read.Index {
 		return fmt.Errorf("its inclusion proof is of index %d", read.Proof.Index)
 	}
-	lines := strings.SplitN(read.Proof.Checkpoint, "\n", 4)
-	if len(lines) < 4 {
-		return errors.New("its checkpoint has fewer than three lines")
+	return noted(*read.Proof)
+}
+
+// noted holds a proof to its checkpoint, a signed note: a line each for name,
+// size and hash, perhaps more, an empty one, and a line for each signature.
+func noted(proof bundle.Proof) error {
+	text, signatures, found := strings.Cut(proof.Checkpoint, "\n\n")
+	lines := strings.Split(text, "\n")
+	if !found || len(lines) < 3 {
+		return errors.New("its checkpoint has fewer than three lines, or no signature")
 	}
-	if size, err := strconv.ParseInt(lines[1], 10, 64); err != nil || size != read.Proof.Size {
-		return fmt.Errorf("its inclusion proof is of a tree of %d, and its checkpoint of %.30q", read.Proof.Size, lines[1])
+	if size, err := strconv.ParseInt(lines[1], 10, 64); err != nil || size != proof.Size {
+		return fmt.Errorf("its inclusion proof is of a tree of %d, and its checkpoint of %.30q", proof.Size, lines[1])
 	}
-	if hash, err := base64.StdEncoding.DecodeString(lines[2]); err != nil || !bytes.Equal(hash, read.Proof.Root) {
-		return fmt.Errorf("its inclusion proof is of the tree %x, and its checkpoint of another", read.Proof.Root)
+	if hash, err := base64.StdEncoding.Strict().DecodeString(lines[2]); err != nil || !bytes.Equal(hash, proof.Root) {
+		return fmt.Errorf("its inclusion proof is of the tree %x, and its checkpoint of another", proof.Root)
 	}
 	// Rekor v1 signs checkpoints by the name that their first line has.
 	name, _, v1 := strings.Cut(lines[0], " - ")
-	if v1 && !strings.Contains(lines[3], "\n\u2014 "+name+" ") {
+	named := !v1
+	for line := range strings.Lines(signatures) {
+		parts := strings.Split(strings.TrimSuffix(line, "\n"), " ")
+		if len(parts) != 3 || parts[0] != "\u2014" {
+			return fmt.Errorf("its checkpoint has a line %.40q for a signature", line)
+		}
+		if _, err := base64.StdEncoding.Strict().DecodeString(parts[2]); err != nil {
+			return fmt.Errorf("a signature of its checkpoint: %w", err)
+		}
+		named = named || parts[1] == name
+	}
+	if !named {
 		return fmt.Errorf("its checkpoint is of %.100q, and signed by another name", name)
 	}
 	return nil

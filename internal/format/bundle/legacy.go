@@ -161,19 +161,19 @@ func decodeSet(content []byte) (LogEntry, error) {
 		return LogEntry{}, err
 	}
 	if e.Body, err = binary(payload, "body"); err != nil {
-		return LogEntry{}, fmt.Errorf("Payload: %w", err)
+		return LogEntry{}, fmt.Errorf("member Payload: %w", err)
 	}
 	for name, into := range map[string]*int64{"integratedTime": &e.IntegratedTime, "logIndex": &e.Index} {
 		if err := json.Unmarshal(payload[name], into); err != nil {
-			return LogEntry{}, fmt.Errorf("Payload: %q is no whole number", name)
+			return LogEntry{}, fmt.Errorf("member Payload: %q is no whole number", name)
 		}
 	}
 	id, err := payload.String("logID")
 	if err != nil {
-		return LogEntry{}, fmt.Errorf("Payload: %w", err)
+		return LogEntry{}, fmt.Errorf("member Payload: %w", err)
 	}
 	if e.LogID, err = hex.DecodeString(id); err != nil {
-		return LogEntry{}, fmt.Errorf("Payload: logID: %w", err)
+		return LogEntry{}, fmt.Errorf("member Payload: logID: %w", err)
 	}
 	if e.Kind, e.Version, err = kindOf(e.Body); err != nil {
 		return LogEntry{}, err
