@@ -135,6 +135,9 @@ func (i Image) String() string { return i.Repository + "@" + i.Digest.String() }
 type Order struct {
 	Image      Image
 	Predicates []Predicate
+	// Statements are whole in-toto statements in JSON, signed as they are; the
+	// image must be one of their subjects.
+	Statements [][]byte
 	// Sign asks for an image signature, which carries the Annotations.
 	Sign        bool
 	Annotations map[string]string
@@ -262,6 +265,13 @@ func (a *Attester) sign(ctx context.Context, orders []Order) (attestations, sign
 			}
 			attestations = append(attestations, pieces...)
 		}
+		for _, payload := range order.Statements {
+			pieces, err := a.statement(ctx, order.Image, payload)
+			if err != nil {
+				return nil, nil, fmt.Errorf("attesting a statement about %s: %w", order.Image, err)
+			}
+			attestations = append(attestations, pieces...)
+		}
 		if !order.Sign {
 			continue
 		}
@@ -280,7 +290,25 @@ func (a *Attester) attestation(ctx context.Context, image Image, p Predicate) ([
 		return nil, err
 	}
 	about := intoto.SubjectOf(image.Repository, image.Digest)
-	envelope, err := a.envelope(ctx, intoto.New([]intoto.Subject{about}, predicateType, content))
+	payload, err := intoto.Encode(intoto.New([]intoto.Subject{about}, predicateType, content))
+	if err != nil {
+		return nil, err
+	}
+	return a.signed(ctx, image, predicateType, payload)
+}
+
+// statement signs a whole statement as it is.
+func (a *Attester) statement(ctx context.Context, image Image, payload []byte) ([]piece, error) {
+	predicateType, _, err := checkStatement(payload, image.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return a.signed(ctx, image, predicateType, payload)
+}
+
+// signed signs a statement about an image, in the forms of the layout.
+func (a *Attester) signed(ctx context.Context, image Image, predicateType string, payload []byte) ([]piece, error) {
+	envelope, err := a.envelope(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +337,11 @@ func (a *Attester) signature(ctx context.Context, image Image, annotations map[s
 		// digest, wherever the image is copied to.
 		about := intoto.SubjectOf("", image.Digest)
 		about.Annotations = annotations
-		envelope, err := a.envelope(ctx, intoto.New([]intoto.Subject{about}, predicate.TypeCosignSign, nil))
+		statement, err := intoto.Encode(intoto.New([]intoto.Subject{about}, predicate.TypeCosignSign, nil))
+		if err != nil {
+			return nil, err
+		}
+		envelope, err := a.envelope(ctx, statement)
 		if err != nil {
 			return nil, err
 		}
@@ -333,11 +365,7 @@ func (a *Attester) signature(ctx context.Context, image Image, annotations map[s
 	return pieces, a.check(pieces)
 }
 
-func (a *Attester) envelope(ctx context.Context, statement intoto.Statement) (dsse.Envelope, error) {
-	payload, err := intoto.Encode(statement)
-	if err != nil {
-		return dsse.Envelope{}, err
-	}
+func (a *Attester) envelope(ctx context.Context, payload []byte) (dsse.Envelope, error) {
 	signature, err := a.config.Signer.Sign(ctx, dsse.PAE(dsse.InToto, payload))
 	if err != nil {
 		return dsse.Envelope{}, err
