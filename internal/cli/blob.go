@@ -86,31 +86,48 @@ func (h *Host) artifact(name string) (trust.Artifact, error) {
 	return trust.Artifact{Digest: digest}, err
 }
 
+// judged hands a file, or the digest of one, to look. It is hashed first and not
+// kept; where look says that it needs the content, it is read whole and handed
+// over again, with the digest that it must still have.
+func (h *Host) judged(name string, look func(trust.Artifact) (needsContent bool)) error {
+	artifact, err := h.artifact(name)
+	if err != nil {
+		return err
+	}
+	if !look(artifact) {
+		return nil
+	}
+	if _, digest := h.digestOf(name); digest {
+		return nil
+	}
+	if artifact.Content, err = h.readFile(name, limit.FileContent); err != nil {
+		return err
+	}
+	look(artifact)
+	return nil
+}
+
+// bundleEvidence reads a bundle from a file.
+func (h *Host) bundleEvidence(path string) (trust.Evidence, error) {
+	content, err := h.readFile(path, limit.Evidence)
+	if err != nil {
+		return trust.Evidence{}, fmt.Errorf("--bundle: %w", err)
+	}
+	return trust.Evidence{Digest: subject.Of(content), Source: "file " + path, Form: trust.Bundle, Content: content}, nil
+}
+
 // blob verifies one file by its bundle.
 func (f *verifyFlags) blob(host *Host, verifier *verify.Verifier, name string) (verify.Result, error) {
-	path := f.path(name)
-	content, err := host.readFile(path, limit.Evidence)
-	if err != nil {
-		return verify.Result{}, fmt.Errorf("bundle of %s: %w", name, err)
-	}
-	artifact, err := host.artifact(name)
+	evidence, err := host.bundleEvidence(f.path(name))
 	if err != nil {
 		return verify.Result{}, err
 	}
-	evidence := []trust.Evidence{{Digest: subject.Of(content), Source: "file " + path, Form: trust.Bundle, Content: content}}
-	result := verifier.Blob(name, artifact, evidence)
-	if !needsContent(result) {
-		return result, nil
-	}
-	if _, digest := host.digestOf(name); digest {
-		return result, nil
-	}
-	// Its key signs more than the digest that is asked for first. What is read
-	// now must be the file that was hashed.
-	if artifact.Content, err = host.readFile(name, limit.FileContent); err != nil {
-		return verify.Result{}, err
-	}
-	return verifier.Blob(name, artifact, evidence), nil
+	var result verify.Result
+	err = host.judged(name, func(artifact trust.Artifact) bool {
+		result = verifier.Blob(name, artifact, []trust.Evidence{evidence})
+		return needsContent(result)
+	})
+	return result, err
 }
 
 func needsContent(result verify.Result) bool {

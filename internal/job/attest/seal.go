@@ -113,6 +113,13 @@ func (s *Sealer) Statement(ctx context.Context, payload []byte, about subject.Di
 	return s.envelope(ctx, payload, about)
 }
 
+// StatementSubject is a digest that a statement is about, by which it can be
+// verified; the errors say what keeps it from being signed.
+func StatementSubject(payload []byte) (subject.Digest, error) {
+	_, about, err := checkStatement(payload, subject.Digest{})
+	return about, err
+}
+
 // checkStatement reads a statement that is to be signed, and gives its type
 // and the subject that it can be verified by.
 func checkStatement(payload []byte, about subject.Digest) (predicateType string, _ subject.Digest, err error) {
