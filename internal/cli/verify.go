@@ -150,12 +150,15 @@ func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, 
 	return report.end()
 }
 
-// evidenceIn is where the evidence on what a reference names is looked for.
+// evidenceIn is where the evidence on what a reference names is looked for: in
+// its registry, or in the image layout oci:DIR.
 func (h *Host) evidenceIn(client *oci.Client, reference string) (verify.Source, error) {
-	if strings.HasPrefix(reference, "oci:") {
-		return nil, usage("%s: no layouts yet", reference)
+	layout, found := strings.CutPrefix(reference, "oci:")
+	if !found {
+		return client, nil
 	}
-	return client, nil
+	dir, _, _ := strings.Cut(layout, "@")
+	return oci.OpenEvidenceLayout(h.path(dir))
 }
 
 // verifyReport prints results as they come.
