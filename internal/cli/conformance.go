@@ -131,8 +131,11 @@ func (f *signBundleFlags) run(ctx context.Context, host *Host, name string) erro
 	case f.config == "":
 		return usage("--signing-config is missing: nobody is asked for a certificate unasked").
 			withHint("give the signing_config.v0.2.json of the instance, --staging or not, with --signing-config")
+	case f.root == "":
+		return usage("--trusted-root is missing: what is signed is held to it before it is written").
+			withHint("give the trusted_root.json of the instance, --staging or not, with --trusted-root")
 	}
-	root, err := (&signerFlags{root: f.root}).trustedRoot(host, false)
+	root, err := (&signerFlags{root: f.root}).trustedRoot(host, true)
 	if err != nil {
 		return err
 	}
@@ -140,30 +143,22 @@ func (f *signBundleFlags) run(ctx context.Context, host *Host, name string) erro
 	if err != nil {
 		return err
 	}
-	sealer, err := attest.NewSealer(signer, notary, host.Now)
+	who := identity.Pattern{Subject: signer.Identity().Subject, Issuer: signer.Identity().Issuer}
+	sealer, err := attest.NewSealer(attest.Config{Signer: signer, Notary: notary, Root: root, Who: who, Now: host.Now})
 	if err != nil {
 		return err
 	}
 	var sealed []byte
-	var about subject.Digest
 	if f.inToto {
 		content, err := host.readFile(name, limit.Evidence)
 		if err != nil {
 			return err
 		}
-		if about, err = attest.StatementSubject(content); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if sealed, err = sealer.Statement(ctx, content, about); err != nil {
+		if sealed, err = sealer.Statement(ctx, content, subject.Digest{}); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	} else if sealed, err = host.sealFile(ctx, sealer, name); err != nil {
 		return err
-	}
-	if root != nil {
-		if err := f.held(host, sealed, name, about, signer.Identity(), root); err != nil {
-			return err
-		}
 	}
 	return host.replace("--bundle", f.bundle, func(w io.Writer) error {
 		_, err := w.Write(sealed)
@@ -210,25 +205,4 @@ func (f *signBundleFlags) services(ctx context.Context, host *Host) (*keyless.Si
 		Token: func(context.Context) (string, error) { return token.Text(), nil },
 	})
 	return signer, notary, err
-}
-
-// held holds what was signed, about a digest or where that is zero about the
-// file, to the trusted root, before anybody gets it.
-func (f *signBundleFlags) held(host *Host, sealed []byte, name string, about subject.Digest, who keyless.Identity, root *trust.Root) error {
-	evidence := trust.Evidence{Digest: subject.Of(sealed), Form: trust.Bundle, Content: sealed}
-	signers := []trust.Signer{{Name: who.Subject, Root: root, Identities: []identity.Pattern{{Subject: who.Subject, Issuer: who.Issuer}}}}
-	var rejection *trust.Rejection
-	look := func(artifact trust.Artifact) bool {
-		_, rejection = trust.VerifyBlob(evidence, artifact, signers, host.Now())
-		return rejection != nil && rejection.Reason == trust.NeedsContent
-	}
-	if !about.IsZero() {
-		look(trust.Artifact{Digest: about})
-	} else if err := host.judged(name, look); err != nil {
-		return err
-	}
-	if rejection != nil {
-		return fmt.Errorf("%s does not accept what was signed: %s: %s", f.root, rejection.Reason, rejection.Detail)
-	}
-	return nil
 }

@@ -182,7 +182,7 @@ func (f *signFlags) sealer(ctx context.Context, host *Host) (*attest.Sealer, err
 	if err != nil {
 		return nil, err
 	}
-	return attest.NewSealer(signer, nil, host.Now)
+	return attest.NewSealer(attest.Config{Signer: signer, Now: host.Now})
 }
 
 // sealFile signs a file's bytes.

@@ -102,6 +102,11 @@ func New(config Config) (*Attester, error) {
 	if config.Layout > LayoutLegacy {
 		return nil, fmt.Errorf("attest: layout %d is not known", config.Layout)
 	}
+	return newAttester(config)
+}
+
+// newAttester makes one that may have no store.
+func newAttester(config Config) (*Attester, error) {
 	if err := config.checkOutside(); err != nil {
 		return nil, err
 	}

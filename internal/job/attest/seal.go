@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -23,34 +22,32 @@ import (
 
 // Sealer signs files and statements into Sigstore bundles and stores them
 // nowhere. It may be used by several goroutines if its signer and notary may.
-type Sealer struct {
-	signer signing.Signer
-	notary signing.Notary
-	now    func() time.Time
-	self   []trust.Signer
-}
+type Sealer struct{ a *Attester }
 
-// NewSealer needs a signer and a clock; notary may be nil, and then no log and
-// no timestamp authority is told.
-func NewSealer(signer signing.Signer, notary signing.Notary, now func() time.Time) (*Sealer, error) {
-	if signer == nil || now == nil {
+// NewSealer checks the configuration, of which Store, Layout, Replace and
+// Listing mean nothing here.
+func NewSealer(config Config) (*Sealer, error) {
+	if config.Signer == nil || config.Now == nil {
 		return nil, errors.New("attest: a signer and a clock are needed")
 	}
-	return &Sealer{signer: signer, notary: notary, now: now, self: []trust.Signer{{
-		Name: "this key", Keys: []trust.Key{{ID: signer.KeyID(), Public: signer.Public()}},
-	}}}, nil
+	config.Store, config.Layout, config.Replace = nil, LayoutBundle, false
+	a, err := newAttester(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealer{a}, nil
 }
 
 // File signs a file's bytes: a bundle with a message signature. A signer that
 // signs SHA-256 digests gets that, and the file may have any size; for others
 // it is read whole, up to limit.FileContent.
 func (s *Sealer) File(ctx context.Context, name string, file io.Reader) ([]byte, error) {
-	_, options, err := signing.Digest(s.signer.Public(), nil)
+	_, options, err := signing.Digest(s.a.config.Signer.Public(), nil)
 	if err != nil {
 		return nil, err
 	}
 	hash := options.HashFunc()
-	if digester, ok := s.signer.(signing.DigestSigner); ok && hash == crypto.SHA256 {
+	if digester, ok := s.a.config.Signer.(signing.DigestSigner); ok && hash == crypto.SHA256 {
 		h := sha256.New()
 		if _, err := io.Copy(h, file); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
@@ -70,7 +67,7 @@ func (s *Sealer) File(ctx context.Context, name string, file io.Reader) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	signature, err := s.signer.Sign(ctx, content)
+	signature, err := s.a.config.Signer.Sign(ctx, content)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +89,7 @@ func (s *Sealer) File(ctx context.Context, name string, file io.Reader) ([]byte,
 
 // Attest signs one predicate about a file, of which name is for people.
 func (s *Sealer) Attest(ctx context.Context, name string, digest subject.Digest, p Predicate) ([]byte, error) {
-	predicateType, content, err := prepare(p, s.now())
+	predicateType, content, err := prepare(p, s.a.config.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +108,6 @@ func (s *Sealer) Statement(ctx context.Context, payload []byte, about subject.Di
 		return nil, err
 	}
 	return s.envelope(ctx, payload, about)
-}
-
-// StatementSubject is a digest that a statement is about, by which it can be
-// verified; the errors say what keeps it from being signed.
-func StatementSubject(payload []byte) (subject.Digest, error) {
-	_, about, err := checkStatement(payload, subject.Digest{})
-	return about, err
 }
 
 // checkStatement reads a statement that is to be signed, and gives its type
@@ -157,7 +147,7 @@ func more(n int) string {
 }
 
 func (s *Sealer) envelope(ctx context.Context, payload []byte, about subject.Digest) ([]byte, error) {
-	signature, err := s.signer.Sign(ctx, dsse.PAE(dsse.InToto, payload))
+	signature, err := s.a.config.Signer.Sign(ctx, dsse.PAE(dsse.InToto, payload))
 	if err != nil {
 		return nil, err
 	}
@@ -169,23 +159,31 @@ func (s *Sealer) envelope(ctx context.Context, payload []byte, about subject.Dig
 // seal makes the bundle: it holds the signature to what a door will ask of it,
 // and only then shows it to logs, which forget nothing.
 func (s *Sealer) seal(ctx context.Context, b bundle.Bundle, artifact trust.Artifact) ([]byte, error) {
-	b.KeyHint = s.signer.KeyID().Hint()
+	b.KeyHint = s.a.config.Signer.KeyID().Hint()
 	content, err := bundle.EncodeWith(b)
 	if err != nil {
 		return nil, err
 	}
-	evidence := trust.Evidence{Digest: subject.Of(content), Form: trust.Bundle, Content: content}
-	if _, rejection := trust.VerifyBlob(evidence, artifact, s.self, s.now()); rejection != nil {
+	if rejection := s.judge(content, artifact, s.a.key); rejection != nil {
 		return nil, fmt.Errorf("no door would accept this: %s: %s", rejection.Reason, rejection.Detail)
 	}
-	if certified, ok := s.signer.(signing.Certified); ok {
-		b.KeyHint, b.Certificates = "", certified.Certificates()[:1]
-		if content, err = bundle.EncodeWith(b); err != nil {
-			return nil, err
-		}
-	}
-	if s.notary == nil {
+	if !s.a.config.outside() {
 		return content, nil
 	}
-	return s.notary.Witness(ctx, content, s.signer.Public())
+	v := &vouched{sealed: b}
+	if err := s.a.seal(ctx, v); err != nil {
+		return nil, err
+	}
+	by := s.a.self
+	by.Demand = s.a.demand(v.sealed)
+	if rejection := s.judge(v.content, artifact, by); rejection != nil {
+		return nil, fmt.Errorf("no door that believes %s would accept this: %s: %s", s.a.config.Root.Name(), rejection.Reason, rejection.Detail)
+	}
+	return v.content, nil
+}
+
+func (s *Sealer) judge(content []byte, artifact trust.Artifact, by trust.Signer) *trust.Rejection {
+	evidence := trust.Evidence{Digest: subject.Of(content), Form: trust.Bundle, Content: content}
+	_, rejection := trust.VerifyBlob(evidence, artifact, []trust.Signer{by}, s.a.config.Now())
+	return rejection
 }
