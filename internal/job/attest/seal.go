@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
@@ -62,6 +63,11 @@ func (s *Sealer) File(ctx context.Context, name string, file io.Reader) ([]byte,
 			return nil, err
 		}
 		return s.seal(ctx, bundle.Bundle{Message: &bundle.Message{Algorithm: "sha256", Digest: sum, Signature: signature}}, trust.Artifact{Digest: digest})
+	}
+	if sized, ok := file.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := sized.Stat(); err == nil && info.Size() > limit.FileContent {
+			return nil, &limit.Error{What: name, Bound: limit.FileContent, Unit: "bytes"}
+		}
 	}
 	content, err := limit.ReadAll(file, name, limit.FileContent)
 	if err != nil {
