@@ -219,6 +219,10 @@ func TestKeysOfFiles(t *testing.T) {
 	h.write("a.txt", []byte("hello"))
 	h.write("b.txt", []byte("hullo"))
 	h.write("empty", nil)
+	h.write("huge", nil)
+	if err := os.Truncate(filepath.Join(h.dir, "huge"), 1<<30+1); err != nil {
+		t.Fatal(err)
+	}
 	const digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 	for name, byDigest := range map[string]bool{"p256": true, "p384": false, "p521": false, "rsa": true, "ed25519": false} {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +247,9 @@ func TestKeysOfFiles(t *testing.T) {
 				h.keep(name, key)
 			}
 			bundle := name + ".json"
+			if !byDigest {
+				h.want(3, []string{"huge is larger than the bound of 1073741824 bytes"}, "sign", "--key", name+".key", "--bundle", bundle, "huge")
+			}
 			for _, file := range []string{"empty", "a.txt"} {
 				h.want(0, nil, "sign", "--key", name+".key", "--bundle", bundle, file)
 				h.want(0, []string{"VERIFIED"}, "verify", "--key", name+".pub", "--bundle", bundle, file)
@@ -255,4 +262,35 @@ func TestKeysOfFiles(t *testing.T) {
 			h.want(1, []string{"needs the content", "name the file instead of its digest"}, "verify", "--key", name+".pub", "--bundle", bundle, digest)
 		})
 	}
+}
+
+// TestStatementOnImage: a whole statement is signed as it is, beside the image
+// that it must be about.
+func TestStatementOnImage(t *testing.T) {
+	h := newHouse(t)
+	h.key("ci")
+	image, resolved := h.push("app")
+	other, _ := h.push("other")
+	const statement = `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"app","digest":{"sha256":%q}}],"predicateType":"https://example.com/x/v1","predicate":{"level":7}}`
+	h.write("s.json", fmt.Appendf(nil, statement, resolved.Digest.Hex()))
+	h.want(0, []string{"https://example.com/x/v1 as bundle", "https://example.com/x/v1 as envelope"}, "attest", "--key", "ci.key", "--statement", "s.json", image)
+	h.want(0, []string{`"level": 7`}, "verify-attestation", "--key", "ci.pub", "--type", "https://example.com/x/v1", "-o", "json", image)
+	h.want(3, []string{"s.json: ", "the statement is not about sha256:", "its subjects are " + resolved.Digest.String()}, "attest", "--key", "ci.key", "--statement", "s.json", other)
+	h.want(1, []string{"no evidence at all"}, "verify-attestation", "--key", "ci.pub", "--type", "https://example.com/x/v1", other)
+	// Of two images one, and the other all the same.
+	h.want(3, []string{"attested " + resolved.Name(), "the statement is not about"}, "attest", "--key", "ci.key", "--statement", "s.json", other, image)
+}
+
+// TestLayout: evidence in an image layout is verified without any registry.
+func TestLayout(t *testing.T) {
+	h := newHouse(t)
+	h.key("ci")
+	image, resolved := h.push("app", "linux/amd64", "linux/arm64")
+	h.want(0, nil, "sign", "-r", "--key", "ci.key", image)
+	h.want(0, nil, "copy", image, "oci:copied")
+	h.server.Break(ocitest.Fault{Match: "/v2/", Status: http.StatusInternalServerError})
+	h.want(0, []string{"VERIFIED", resolved.Digest.String(), "  linux/arm64"}, "verify", "--offline", "-r", "--key", "ci.pub", "oci:copied")
+	h.key("other")
+	h.want(1, []string{"NOT VERIFIED", "unknown key"}, "verify", "--offline", "--key", "other.pub", "oci:copied")
+	h.want(3, []string{"nosuch is no OCI image layout"}, "verify", "--key", "ci.pub", "oci:nosuch")
 }
