@@ -250,7 +250,7 @@ func (r *verifyReport) found(part verify.Part) string {
 	case part.Signers > 0:
 		return fmt.Sprintf("%s, of %d demanded, among %s", explain.Count(part.Signers, "different signer", "different signers"), r.flags.threshold, pieces)
 	case part.Pieces == 0:
-		return "no evidence at all"
+		return "none that counts: there is no evidence at all"
 	}
 	return "none that counts, among " + pieces
 }
