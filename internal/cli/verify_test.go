@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/internal/port/oci/ocitest"
 )
 
@@ -246,22 +247,44 @@ func TestKeysOfFiles(t *testing.T) {
 				}
 				h.keep(name, key)
 			}
-			bundle := name + ".json"
+			sealed := name + ".json"
 			if !byDigest {
-				h.want(3, []string{"huge is larger than the bound of 1073741824 bytes"}, "sign", "--key", name+".key", "--bundle", bundle, "huge")
+				h.want(3, []string{"huge is larger than the bound of 1073741824 bytes"}, "sign", "--key", name+".key", "--bundle", sealed, "huge")
 			}
 			for _, file := range []string{"empty", "a.txt"} {
-				h.want(0, nil, "sign", "--key", name+".key", "--bundle", bundle, file)
-				h.want(0, []string{"VERIFIED"}, "verify", "--key", name+".pub", "--bundle", bundle, file)
+				h.want(0, nil, "sign", "--key", name+".key", "--bundle", sealed, file)
+				h.want(0, []string{"VERIFIED"}, "verify", "--key", name+".pub", "--bundle", sealed, file)
 			}
-			h.want(1, []string{"NOT VERIFIED", "other subject"}, "verify", "--key", name+".pub", "--bundle", bundle, "b.txt")
+			h.want(1, []string{"NOT VERIFIED", "other subject"}, "verify", "--key", name+".pub", "--bundle", sealed, "b.txt")
+			h.write("bare.json", undigested(t, filepath.Join(h.dir, sealed)))
+			h.want(0, nil, "verify", "--key", name+".pub", "--bundle", "bare.json", "a.txt")
+			h.want(1, []string{"NOT VERIFIED", "bad signature"}, "verify", "--key", name+".pub", "--bundle", "bare.json", "b.txt")
 			if byDigest {
-				h.want(0, nil, "verify", "--key", name+".pub", "--bundle", bundle, digest)
+				h.want(0, nil, "verify", "--key", name+".pub", "--bundle", sealed, digest)
 				return
 			}
-			h.want(1, []string{"needs the content", "name the file instead of its digest"}, "verify", "--key", name+".pub", "--bundle", bundle, digest)
+			h.want(1, []string{"needs the content", "name the file instead of its digest"}, "verify", "--key", name+".pub", "--bundle", sealed, digest)
 		})
 	}
+}
+
+// undigested is a bundle without the digest that nothing signs, as cosign
+// writes it for some keys.
+func undigested(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Decode(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Message.Algorithm, b.Message.Digest = "", nil
+	if content, err = bundle.EncodeWith(b); err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 // TestStatementOnImage: a whole statement is signed as it is, beside the image
