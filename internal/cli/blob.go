@@ -51,8 +51,8 @@ func (f *bundleFlags) path(file string) string {
 	return file + f.suffix
 }
 
-// digestOf reads "sha256:…" of 64 hex digits, where no file is called so, and
-// the digest of an image reference that has one.
+// digestOf reads "sha256:…" or "sha512:…" in hex, where no file is called so,
+// and the digest of an image reference that has one.
 func (h *Host) digestOf(name string) (subject.Digest, bool) {
 	if _, err := os.Lstat(h.path(name)); err == nil {
 		return subject.Digest{}, false
@@ -61,7 +61,7 @@ func (h *Host) digestOf(name string) (subject.Digest, bool) {
 		name = pinned
 	}
 	digest, err := subject.Parse(name)
-	return digest, err == nil && digest.Algorithm() == "sha256"
+	return digest, err == nil
 }
 
 // artifact is the file, or the digest of one, that evidence is about. A file

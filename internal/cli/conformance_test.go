@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/testing/data"
+
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/trust/trusttest"
@@ -262,4 +264,32 @@ func (m mint) othersRoots(hello []byte) map[string]lookalike {
 		"trust-root-other-everything_fail":                      {make: v1, root: stranger.Root(), reason: "no log entry"},
 		"curve-p384-by-path":                                    {make: func() []byte { return m.statement(curve, otherType, subject.Of(hello), m.v2()) }},
 	}
+}
+
+// TestRealBundles verifies what the public Sigstore witnessed, by bundles that
+// sigstore-go tests itself with.
+func TestRealBundles(t *testing.T) {
+	h := newHouse(t)
+	const (
+		name  = "sigstore.js@2.0.0-provenance.sigstore.json"
+		who   = "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main"
+		about = "sha512:46d4e2f74c4877316640000a6fdf8a8b59f1e0847667973e9859f774dd31b8f1e0937813b777fb66a2ac67d50540fe34640966eee9fc2ccca387082b4c85cd3c"
+	)
+	for file, content := range map[string]json.Marshaler{name: data.Bundle(t, name), "root.json": data.TrustedRoot(t, "public-good.json"), "other.json": data.TrustedRoot(t, "scaffolding.json")} {
+		text, err := content.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.write(file, text)
+	}
+	flags := []string{"--type", "slsaprovenance1", "--bundle", name, "--certificate-github-workflow-repository", "sigstore/sigstore-js"}
+	verify := func(code int, words []string, subject string, flags ...string) {
+		t.Helper()
+		h.want(code, words, append(append([]string{"verify-attestation"}, flags...), subject)...)
+	}
+	verify(0, []string{"by   " + who, "log  https://rekor.sigstore.dev entry", "the SCT"}, about, append(asked(who, issuer), flags...)...)
+	verify(1, []string{"unknown identity", who + `" of issuer "` + issuer + `", truly`}, about, append(asked("https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/dev", issuer), flags...)...)
+	verify(1, []string{"other subject"}, strings.Replace(about, "46d4", "46d5", 1), append(asked(who, issuer), flags...)...)
+	verify(1, []string{"no log entry"}, about, append(append(asked(who, issuer), flags...), "--trusted-root", "other.json")...)
+	h.want(0, nil, append(append([]string{"verify-bundle", "--bundle", name}, asked(who, issuer)...), about)...)
 }
