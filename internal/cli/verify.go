@@ -168,7 +168,6 @@ type verifyReport struct {
 	signers []trust.Signer
 	flags   *verifyFlags
 	tally   tally
-	printed int
 	list    []verifiedImage
 }
 

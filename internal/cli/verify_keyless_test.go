@@ -159,6 +159,7 @@ func TestKeyless(t *testing.T) {
 		})
 	}
 	h.t = t
+	h.want(2, []string{"--certificate-identity-regexp", "larger than the bound of 4096 bytes"}, "verify", "--certificate-identity-regexp", strings.Repeat("a", 4097), "--certificate-oidc-issuer", issuer, image)
 	h.key("ci")
 	h.want(1, []string{"it is signed with a certificate, and no certificate identity was asked for"}, "verify", "--key", "ci.pub", image)
 	h.want(1, []string{
