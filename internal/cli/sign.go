@@ -21,23 +21,42 @@ func (f *signFlags) add(command *cobra.Command) {
 	formatFlag(command, &f.format, "text", "text", "json")
 }
 
-// attester opens the key and makes what signs and stores.
-func (f *signFlags) attester(ctx context.Context, host *Host, client *oci.Client) (*attest.Attester, error) {
+// config opens the key, once for everything that is signed.
+func (f *signFlags) config(ctx context.Context, host *Host) (attest.Config, error) {
 	if err := oneOf("-o", f.format, "text", "json"); err != nil {
-		return nil, err
+		return attest.Config{}, err
 	}
 	if f.key == "" {
-		return nil, usage("--key is missing").withHint("`assay key generate` makes a key pair")
+		return attest.Config{}, usage("--key is missing").withHint("`assay key generate` makes a key pair")
 	}
 	layout, err := attest.ParseLayout(f.layout)
 	if err != nil {
-		return nil, usage("--%v", err)
+		return attest.Config{}, usage("--%v", err)
 	}
 	signer, err := host.signerOf(ctx, f.key, host.password)
 	if err != nil {
+		return attest.Config{}, err
+	}
+	return attest.Config{Signer: signer, Now: host.Now, Layout: layout}, nil
+}
+
+// attester makes what signs and stores.
+func (f *signFlags) attester(ctx context.Context, host *Host, client *oci.Client) (*attest.Attester, error) {
+	config, err := f.config(ctx, host)
+	if err != nil {
 		return nil, err
 	}
-	return attest.New(attest.Config{Signer: signer, Store: client, Now: host.Now, Layout: layout})
+	config.Store = client
+	return attest.New(config)
+}
+
+// sealer makes what signs into bundles.
+func (f *signFlags) sealer(ctx context.Context, host *Host) (*attest.Sealer, error) {
+	config, err := f.config(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return attest.NewSealer(config)
 }
 
 func newSign(host *Host) *cobra.Command {
@@ -50,9 +69,8 @@ it, so that cosign of any generation finds it. Nothing but the registry is conta
 
 With --recursive, every manifest in an image index is signed, and the index last.
 
-With --bundle, a FILE is signed instead: its bytes, of any number where the key signs
-SHA-256 digests (ECDSA P-256 and RSA, from a file), and up to 1 GiB with other keys.
-The signature goes into a Sigstore bundle, and nothing is contacted.` + batchHelp,
+With --bundle, a FILE is signed instead, and the signature goes into a Sigstore bundle.
+Key files of ECDSA P-256 and RSA sign files of any size, other keys up to 1 GiB.` + batchHelp,
 		Example: "  assay sign --key assay.key registry.example.com/app@sha256:…\n" +
 			"  assay sign --key assay.key --recursive -f images.txt\n" +
 			"  assay sign --key assay.key --bundle model.bin.sigstore.json model.bin",

@@ -173,18 +173,6 @@ func (v *signVerb) file(ctx context.Context, host *Host, sealer *attest.Sealer, 
 	return signedOne{Bundle: path}, err
 }
 
-// sealer opens the key and makes what signs into bundles.
-func (f *signFlags) sealer(ctx context.Context, host *Host) (*attest.Sealer, error) {
-	if f.key == "" {
-		return nil, usage("--key is missing").withHint("`assay key generate` makes a key pair")
-	}
-	signer, err := host.signerOf(ctx, f.key, host.password)
-	if err != nil {
-		return nil, err
-	}
-	return attest.NewSealer(attest.Config{Signer: signer, Now: host.Now})
-}
-
 // sealFile signs a file's bytes.
 func (h *Host) sealFile(ctx context.Context, sealer *attest.Sealer, name string) ([]byte, error) {
 	file, err := os.Open(h.path(name))

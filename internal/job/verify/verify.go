@@ -242,25 +242,6 @@ func (v *Verifier) short(claim trust.Claim) string {
 	return ""
 }
 
-// parties is how many different signers made claims: trust.Distinct, where the
-// keys of one signer count once too, since they are one party's over time.
-func parties(claims []trust.Claim) int {
-	var counted []trust.Claim
-	names := map[string]bool{}
-	for _, claim := range claims {
-		if claim.Key().IsZero() {
-			counted = append(counted, claim)
-			continue
-		}
-		taken := slices.ContainsFunc(counted, func(c trust.Claim) bool { return c.Key() == claim.Key() })
-		if !names[claim.Signer()] && !taken {
-			names[claim.Signer()] = true
-			counted = append(counted, claim)
-		}
-	}
-	return trust.Distinct(counted)
-}
-
 // hints bounds how many pieces are verified once more, only to say by whom
 // they are.
 const hints = 8

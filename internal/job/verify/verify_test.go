@@ -285,6 +285,43 @@ func TestSeveralInOneEnvelope(t *testing.T) {
 	}
 }
 
+// TestSharedKeys: where signers share keys, the order of the evidence changes
+// nothing, and no key counts for two.
+func TestSharedKeys(t *testing.T) {
+	a, b, c := newParty(t, "a"), newParty(t, "b"), newParty(t, "c")
+	several := func(name string, parties ...party) trust.Signer {
+		s := trust.Signer{Name: name}
+		for _, p := range parties {
+			s.Keys = append(s.Keys, p.signer.Keys...)
+		}
+		return s
+	}
+	for name, test := range map[string]struct {
+		signers []trust.Signer
+		by      []party
+		want    int
+	}{
+		"one of two in common":  {[]trust.Signer{several("ab", a, b), several("a", a)}, []party{a, b}, 2},
+		"only the common one":   {[]trust.Signer{several("ab", a, b), several("a", a)}, []party{a}, 1},
+		"three name one":        {[]trust.Signer{several("abc", a, b, c), several("a", a), several("a again", a)}, []party{a, b, c}, 2},
+		"in a ring":             {[]trust.Signer{several("ab", a, b), several("bc", b, c), several("ca", c, a)}, []party{a, b, c}, 3},
+		"a ring with a gap":     {[]trust.Signer{several("ab", a, b), several("bc", b, c), several("ca", c, a)}, []party{a, c}, 2},
+		"one with all the keys": {[]trust.Signer{several("abc", a, b, c)}, []party{a, b, c}, 1},
+	} {
+		for turn := range len(test.by) {
+			s := newShelf()
+			for _, p := range slices.Concat(test.by[turn:], test.by[:turn]) {
+				s.evidence[index] = append(s.evidence[index], p.piece(t, signType, index))
+			}
+			result, err := image(t, verify.Want{Signers: test.signers, Types: []string{signType}, Threshold: 2}, s)
+			must(t, err)
+			if got := result.Parts[0].Signers; got != test.want || (result.Decision == verdict.Allow) != (test.want >= 2) {
+				t.Errorf("%s, turn %d: %d signers, want %d, %s", name, turn, got, test.want, result.Decision)
+			}
+		}
+	}
+}
+
 // TestStrangers: a denial names who truly signed, and nothing that only says so.
 func TestStrangers(t *testing.T) {
 	store := trusttest.New(t, now)
