@@ -256,6 +256,7 @@ Exit codes: 0 allowed or clean, 1 denied or findings over the threshold,
 		inGroup("sign", newCopy(host)),
 		inGroup("sign", newTree(host)),
 		inGroup("decide", newCheck(host)),
+		newVerifyBundle(host), newSignBundle(host),
 		newRegistry(host), newVersion(host),
 	} {
 		root.AddCommand(command)

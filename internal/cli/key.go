@@ -158,5 +158,8 @@ func (h *Host) readFile(name string, bound int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > bound {
+		return nil, &limit.Error{What: name, Bound: bound, Unit: "bytes"}
+	}
 	return limit.ReadAll(f, name, bound)
 }

@@ -47,13 +47,19 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 	if output == "" || output == "-" {
 		return produce(h.Out)
 	}
+	return h.replace("--output", output, produce)
+}
+
+// replace writes a file that flag names; what is there is replaced only after
+// produce succeeded.
+func (h *Host) replace(flag, output string, produce func(io.Writer) error) error {
 	target := h.path(output)
 	if _, err := os.Stat(filepath.Dir(target)); err != nil {
-		return usage("--output %s: the directory %s cannot be written to: %v", output, filepath.Dir(target), errors.Unwrap(err))
+		return usage("%s %s: the directory %s cannot be written to: %v", flag, output, filepath.Dir(target), errors.Unwrap(err))
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
 	if err != nil {
-		return fmt.Errorf("--output %s: %w", output, err)
+		return fmt.Errorf("%s %s: %w", flag, output, err)
 	}
 	defer os.Remove(temporary.Name())
 	if err := produce(temporary); err != nil {
@@ -62,13 +68,13 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 	}
 	if err := temporary.Chmod(0o644); err != nil {
 		temporary.Close()
-		return fmt.Errorf("--output %s: %w", output, err)
+		return fmt.Errorf("%s %s: %w", flag, output, err)
 	}
 	if err := temporary.Close(); err != nil {
-		return fmt.Errorf("--output %s: %w", output, err)
+		return fmt.Errorf("%s %s: %w", flag, output, err)
 	}
 	if err := os.Rename(temporary.Name(), target); err != nil {
-		return fmt.Errorf("--output %s: %w", output, err)
+		return fmt.Errorf("%s %s: %w", flag, output, err)
 	}
 	return nil
 }

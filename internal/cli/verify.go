@@ -2,48 +2,73 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
-	"github.com/seed-161fc314/assay/internal/format/explain"
+	"github.com/seed-161fc314/assay/internal/job/verify"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
 // verifyFlags are shared by verify and verify-attestation.
 type verifyFlags struct {
-	key, format string
+	signerFlags
+	batchFlags
+	bundleFlags
+	format      string
 	annotations []string
-	uri         string
+	recursive   bool
+}
+
+func (f *verifyFlags) add(command *cobra.Command) {
+	f.signerFlags.add(command)
+	f.batchFlags.add(command, "images or files")
+	f.bundleFlags.add(command, "Sigstore bundle about a file (or a digest, sha256:…), to be verified instead of what a registry has")
+	command.Flags().StringArrayVarP(&f.annotations, "annotations", "a", nil, "key=value that must be signed along; may be repeated")
+	command.Flags().BoolVarP(&f.recursive, "recursive", "r", false, "demand the same of every manifest in an image index")
+	formatFlag(command, &f.format, "text", "text", "json")
 }
 
 const verifyHelp = `
 
-What is checked: that the signature is by --key, that what is signed is about the
-digest that IMAGE means now, and that it is of the type asked for. A transparency
-log is not asked, and no policy is applied; ` + "`assay check`" + ` does that.`
+Who may have signed is said by --key, which may be repeated, or by certificate
+identities: --certificate-identity with --certificate-oidc-issuer, and the file
+--trusted-root with the authorities that vouch for them. Both are always needed:
+another provider can vouch for the same subject. Expressions (-regexp) must match
+the whole value; they are anchored, whether or not they say so. Any one who is
+named is enough; --threshold asks for several different ones.
+
+What is checked, and what is not, is said of each signature that counts. With a
+key, nothing but the registry is contacted, and no transparency log is looked at
+unless --trusted-root says which. A certificate's signature needs a log entry, a
+trusted time and a certificate log's promise (SCT); what the log signed is in the
+evidence, and the log itself is never asked. No policy is applied; ` + "`assay check`" + `
+does that.
+
+Several images, or -f with a list of them, are worked on at once, and printed in
+the order in which they were named. Exit code 3 says that there is no answer for
+one of them, 1 that one is not verified.`
 
 func newVerify(host *Host) *cobra.Command {
-	flags := verifyFlags{uri: predicate.TypeCosignSign}
+	flags := verifyFlags{}
 	command := &cobra.Command{
-		Use: "verify IMAGE", Short: "Verify that an image is signed",
-		Long:    "Verify looks for a signature of IMAGE in both of cosign's layouts. An attestation\nis not taken for a signature." + verifyHelp,
-		Example: "  assay verify --key assay.pub registry.example.com/app:1.0",
-		Args:    cobra.ExactArgs(1),
+		Use: "verify IMAGE|FILE…", Short: "Verify that images or files are signed",
+		Long: "Verify looks for a signature of each IMAGE, in both of cosign's layouts, in its\n" +
+			"registry or in an image layout (oci:DIR). With --bundle it looks at a file instead.\n" +
+			"An attestation is not taken for a signature." + verifyHelp,
+		Example: "  assay verify --key assay.pub registry.example.com/app:1.0\n" +
+			"  assay verify --trusted-root trusted_root.json --certificate-identity ci@example.com \\\n" +
+			"    --certificate-oidc-issuer https://accounts.example.com registry.example.com/app:1.0\n" +
+			"  assay verify --key assay.pub --bundle model.bin.sigstore.json model.bin",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), host, args[0], flags)
+			return flags.run(cmd.Context(), host, args, "signature", predicate.TypeCosignSign)
 		},
 	}
-	command.Flags().StringVar(&flags.key, "key", "", "public key file")
-	command.Flags().StringArrayVarP(&flags.annotations, "annotations", "a", nil, "key=value that must be signed along; may be repeated")
-	formatFlag(command, &flags.format, "text", "text", "json")
+	flags.add(command)
 	return command
 }
 
@@ -51,111 +76,131 @@ func newVerifyAttestation(host *Host) *cobra.Command {
 	flags := verifyFlags{}
 	var predicateType string
 	command := &cobra.Command{
-		Use: "verify-attestation IMAGE", Short: "Verify that an image has an attestation, and print what it says",
-		Long:    "Verify-attestation looks for attestations of --type on IMAGE in both of cosign's\nlayouts. With -o json the predicates are printed." + verifyHelp,
-		Example: "  assay verify-attestation --key assay.pub --type vuln -o json registry.example.com/app:1.0",
-		Args:    cobra.ExactArgs(1),
+		Use: "verify-attestation IMAGE|FILE…", Short: "Verify that images or files have an attestation, and print what it says",
+		Long: "Verify-attestation looks for attestations of --type on each IMAGE, in both of\n" +
+			"cosign's layouts, or with --bundle on a file. With -o json the predicates are printed." + verifyHelp,
+		Example: "  assay verify-attestation --key assay.pub --type vuln -o json registry.example.com/app:1.0\n" +
+			"  assay verify-attestation --key assay.pub --type slsaprovenance1 --bundle app.sigstore.json app.tar.gz",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			uri, ok := predicate.TypeOf(predicateType)
 			if predicateType == "" || !ok {
 				return usage("--type %q: no such type", predicateType).withHint("`assay attest --help` lists the types; any URI is one too")
 			}
-			flags.uri = uri
-			return runVerify(cmd.Context(), host, args[0], flags)
+			return flags.run(cmd.Context(), host, args, "attestation of type "+uri, uri)
 		},
 	}
-	command.Flags().StringVar(&flags.key, "key", "", "public key file")
+	flags.add(command)
 	command.Flags().StringVar(&predicateType, "type", "", "predicate type")
-	formatFlag(command, &flags.format, "text", "text", "json")
 	return command
 }
 
-// verified is one claim, as JSON.
-type verified struct {
-	Type        string            `json:"predicateType"`
-	Subject     []subject.Digest  `json:"subject"`
-	Signer      string            `json:"keyID"`
-	Source      string            `json:"source"`
-	Time        time.Time         `json:"time,omitzero"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Predicate   json.RawMessage   `json:"predicate,omitempty"`
-}
-
-func runVerify(ctx context.Context, host *Host, reference string, flags verifyFlags) error {
-	if err := oneOf("-o", flags.format, "text", "json"); err != nil {
+// run verifies everything that is named. what is the kind that is looked for,
+// in words, and uri its claim type.
+func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, uri string) error {
+	if err := oneOf("-o", f.format, "text", "json"); err != nil {
 		return err
 	}
-	if flags.key == "" {
-		return usage("--key is missing").withHint("name the public key, such as --key assay.pub")
-	}
-	wanted, err := parseAnnotations(flags.annotations)
+	wanted, err := parseAnnotations(f.annotations)
 	if err != nil {
 		return err
 	}
-	signer, err := host.trusted(ctx, "--key", flags.key)
+	references, err := f.references(host, args)
 	if err != nil {
 		return err
 	}
+	if err := f.bundleFlags.check(len(references)); err != nil {
+		return err
+	}
+	if f.files() && f.recursive {
+		return usage("--recursive is for images; a file has no manifests in it")
+	}
+	signers, err := f.signers(ctx, host)
+	if err != nil {
+		return err
+	}
+	types := []string{uri}
+	if f.files() && uri == predicate.TypeCosignSign {
+		types = append(types, trust.TypeMessage)
+	}
+	verifier, err := verify.New(verify.Want{Signers: signers, Types: types, Annotations: wanted, Threshold: f.threshold, Recursive: f.recursive}, host.Now)
+	if err != nil {
+		return err
+	}
+	report := &verifyReport{host: host, what: what, signers: signers, flags: f}
 	client := host.registries()
-	resolved, err := client.Resolve(ctx, reference)
+	err = inOrder(references, f.parallel, func(reference string) (verify.Result, error) {
+		if f.files() {
+			return f.blob(host, verifier, reference)
+		}
+		source, err := host.evidenceIn(client, reference)
+		if err != nil {
+			return verify.Result{}, err
+		}
+		return verifier.Image(ctx, source, reference)
+	}, func(reference string, result outcome[verify.Result]) error {
+		if result.err != nil && len(references) == 1 {
+			return result.err
+		}
+		return report.add(reference, result)
+	})
 	if err != nil {
 		return err
 	}
-	evidence, err := client.Evidence(ctx, resolved.Name(), resolved.Digest)
-	if err != nil {
-		return err
-	}
-	var claims []trust.Claim
-	var rejected []verdict.Evidence
-	for _, piece := range evidence {
-		claim, rejection := trust.Verify(piece, []trust.Signer{signer}, []subject.Digest{resolved.Digest}, host.Now())
-		switch {
-		case rejection != nil:
-			if rejection.ClaimedType == "" || rejection.ClaimedType == flags.uri {
-				rejected = append(rejected, rejection.Evidence)
-			}
-		case claim.Type() == flags.uri && contains(claim.Annotations(), wanted):
-			claims = append(claims, claim)
-		}
-	}
-	if flags.format == "json" && len(claims) > 0 {
-		return writeJSON(host.Out, verifiedList(claims))
-	}
-	what := "signature"
-	if flags.uri != predicate.TypeCosignSign {
-		what = "attestation of type " + flags.uri
-	}
-	if len(claims) == 0 {
-		fmt.Fprintf(host.Err, "NOT VERIFIED  %s\n  digest    %s\n  expected  a %s by %s (%s)\n  found     none that counts, among %d pieces of evidence\n", resolved.Pinned(), resolved.Digest, what, flags.key, signer.Keys[0].ID, len(evidence))
-		for _, r := range rejected {
-			fmt.Fprintf(host.Err, "  evidence  %s\n", clean(explain.Evidence(r)))
-		}
-		return &deniedError{}
-	}
-	fmt.Fprintf(host.Out, "VERIFIED  %s\n", resolved.Pinned())
-	for _, claim := range claims {
-		fmt.Fprintf(host.Out, "  %s\n", clean(explain.Evidence(claim.Evidence())))
-	}
-	fmt.Fprintf(host.Out, "  checked: the signature by %s, the digest, the type; no transparency log was asked\n", flags.key)
-	return nil
+	return report.end()
 }
 
-func contains(have, want map[string]string) bool {
-	for key, value := range want {
-		if got, ok := have[key]; !ok || got != value {
-			return false
-		}
+// evidenceIn is where the evidence on what a reference names is looked for: in
+// its registry, or in the image layout oci:DIR.
+func (h *Host) evidenceIn(client *oci.Client, reference string) (verify.Source, error) {
+	layout, found := strings.CutPrefix(reference, "oci:")
+	if !found {
+		return client, nil
 	}
-	return true
+	dir, _, _ := strings.Cut(layout, "@")
+	return oci.OpenEvidenceLayout(h.path(dir))
 }
 
-func verifiedList(claims []trust.Claim) []verified {
-	list := []verified{}
-	for _, claim := range claims {
-		made, _ := claim.Time()
-		evidence := claim.Evidence()
-		list = append(list, verified{Type: claim.Type(), Subject: slices.Clone(claim.Subjects()), Signer: claim.Key().String(),
-			Source: evidence.Source, Time: made, Annotations: maps.Clone(claim.Annotations()), Predicate: claim.Predicate()})
+// verifyReport prints results as they come.
+type verifyReport struct {
+	host    *Host
+	what    string
+	signers []trust.Signer
+	flags   *verifyFlags
+	tally   tally
+	list    []verifiedImage
+}
+
+func (r *verifyReport) add(reference string, result outcome[verify.Result]) error {
+	asJSON := r.flags.format == "json"
+	if result.err != nil {
+		r.tally.faults++
+		r.host.fault(reference, result.err)
+		if asJSON {
+			r.list = append(r.list, verifiedImage{Reference: reference, Result: verdict.Fault.String(), Error: result.err.Error()})
+		}
+		return nil
 	}
-	return list
+	if result.value.Decision != verdict.Allow {
+		r.tally.denied++
+	}
+	if asJSON {
+		r.list = append(r.list, r.document(result.value))
+	}
+	if result.value.Decision != verdict.Allow {
+		return r.denial(result.value)
+	}
+	if asJSON {
+		return nil
+	}
+	return r.verified(result.value)
+}
+
+func (r *verifyReport) end() error {
+	if r.flags.format == "json" {
+		if err := writeJSON(r.host.Out, r.list); err != nil {
+			return err
+		}
+	}
+	return r.tally.end()
 }

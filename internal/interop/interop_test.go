@@ -265,9 +265,14 @@ func TestWeVerifyCosigns(t *testing.T) {
 				s.wants(1, []string{"NOT VERIFIED", "does not count"}, "verify", "--key", "eve.pub", image)
 				out := s.wants(0, []string{"https://example.com/builder"}, "verify-attestation", "--key", "ci.pub", "--type", "slsaprovenance", "-o", "json", image)
 				var list []struct {
-					Type string `json:"predicateType"`
+					Digests []struct {
+						Claims []struct {
+							Type string `json:"predicateType"`
+						}
+					}
 				}
-				if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || list[0].Type != "https://slsa.dev/provenance/v0.2" {
+				if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 || len(list[0].Digests) != 1 ||
+					len(list[0].Digests[0].Claims) != 1 || list[0].Digests[0].Claims[0].Type != "https://slsa.dev/provenance/v0.2" {
 					t.Errorf("%s: %v in\n%s", layout, err, out)
 				}
 				s.wants(1, []string{"NOT VERIFIED"}, "verify-attestation", "--key", "ci.pub", "--type", "spdx", image)

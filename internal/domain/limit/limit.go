@@ -87,6 +87,12 @@ const (
 	// ServiceAnswer is the largest answer of a key service or of a Kubernetes
 	// API server about one secret, in bytes; a secret has at most 1 MiB.
 	ServiceAnswer = 2 << 20
+	// ReferenceList is the largest list of references for one run, in bytes.
+	ReferenceList = 4 << 20
+	// FileContent is the largest file that is read whole to be signed or
+	// verified, in bytes: keys that sign more than a SHA-256 digest need it.
+	// Others take a file of any size.
+	FileContent = 1 << 30
 	// TrustedRoot is the largest trusted root or signing configuration, in
 	// bytes; the public one has about 10 KB.
 	TrustedRoot = 4 << 20
@@ -162,6 +168,10 @@ const (
 	// ServiceWords is how many characters of a key service's own words an error
 	// message shows.
 	ServiceWords = 300
+	// References is how many references one run may name, Parallel how many of
+	// them it may work on at once.
+	References = 10_000
+	Parallel   = 64
 	// Platforms is how many manifests an image index may list.
 	Platforms = 128
 	// VEXStatements is how many statements a VEX document may have, and how

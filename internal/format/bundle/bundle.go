@@ -72,7 +72,8 @@ type Bundle struct {
 // Message is a signature over a file's bytes.
 type Message struct {
 	// Algorithm is that of Digest: "sha256", "sha384" or "sha512". Digest is
-	// the file's, as the bundle says, in bytes; nothing signs it.
+	// the file's, as the bundle says, in bytes; nothing signs it. Both may be
+	// empty, where the key signs no digest.
 	Algorithm string
 	Digest    []byte
 	Signature []byte

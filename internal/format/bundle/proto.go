@@ -146,11 +146,15 @@ func (b *Bundle) message(proto *protocommon.MessageSignature) error {
 	switch {
 	case digest == nil:
 		return errors.New("message signature names no digest")
+	case digest.GetAlgorithm() == 0 && len(digest.GetDigest()) == 0:
+		// cosign writes an empty one for Ed25519 keys, which sign no digest.
+		algorithm = ""
 	case !known:
 		return fmt.Errorf("message signature: digest algorithm %s is not known; want SHA2_256, SHA2_384 or SHA2_512", digest.GetAlgorithm())
 	case len(digest.GetDigest()) == 0:
 		return errors.New("message signature: its digest is empty")
-	case len(proto.GetSignature()) == 0:
+	}
+	if len(proto.GetSignature()) == 0 {
 		return errors.New("message signature is empty")
 	}
 	b.Message = &Message{Algorithm: algorithm, Digest: digest.GetDigest(), Signature: proto.GetSignature()}
@@ -175,6 +179,12 @@ func (b Bundle) proto() (*protobundle.Bundle, error) {
 			&protocommon.RFC3161SignedTimestamp{SignedTimestamp: timestamp})
 	}
 	out := &protobundle.Bundle{MediaType: MediaType, VerificationMaterial: material}
+	if b.Message != nil && b.Message.Algorithm == "" && len(b.Message.Digest) == 0 {
+		out.Content = &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+			MessageDigest: &protocommon.HashOutput{}, Signature: b.Message.Signature,
+		}}
+		return out, nil
+	}
 	if b.Message != nil {
 		for proto, name := range algorithms {
 			if name == b.Message.Algorithm {

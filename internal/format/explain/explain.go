@@ -1,7 +1,8 @@
 // Package explain writes verdicts for people.
 //
 // Entry points are [Write] and [Fold] for a whole verdict, [Evidence] for one
-// piece of evidence, [Clean] for any text from outside and [Count] for numbers. A denial names everything
+// piece of evidence, [Wrap] for a paragraph, [Clean] for any text from outside
+// and [Count] for numbers. A denial names everything
 // that failed: which policy and check, what was expected, what was found, in
 // which evidence by whom and when, and what would fix it. There is no colour,
 // and no decision is taken here.
@@ -49,6 +50,15 @@ func Fold(w io.Writer, v verdict.Verdict, width int) error {
 	p.passed(v.Checks)
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// Wrap gives text, made safe to print, after first, folded between words at
+// width columns into lines that begin with next; a width under 40 folds
+// nothing. The last line ends too.
+func Wrap(first, next, text string, width int) string {
+	p := &page{width: width}
+	p.fold(first, next, text)
+	return p.b.String()
 }
 
 func heading(d verdict.Decision) string {

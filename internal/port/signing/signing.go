@@ -2,7 +2,8 @@
 // token. Each way is a package below this one, and exports a concrete type.
 //
 // Entry points are [Signer], which all of them satisfy, and [Digest], which
-// says what an algorithm signs of a message, so that they agree. What a
+// says what an algorithm signs of a message, so that they agree. A
+// [DigestSigner] signs what is larger than memory. What a
 // Signer must hold to is tested by signingtest, which every child runs. A
 // [Certified] signer's key is vouched for by a certificate authority, and a
 // [Notary] has logs and timestamp authorities vouch for a signature.
@@ -34,6 +35,17 @@ type Signer interface {
 	// ASN.1 DER, RSA PKCS#1 v1.5, Ed25519 64 bytes. A done context is an
 	// error.
 	Sign(ctx context.Context, message []byte) (signature []byte, err error)
+}
+
+// DigestSigner is a Signer that can sign what it is not given, by its digest:
+// files are larger than memory.
+type DigestSigner interface {
+	Signer
+	// SignDigest signs a digest of the message by the hash of options, which
+	// must be what Digest gives for the key: the signature is the one that
+	// Sign makes of the message. Ed25519 keys sign no digest, which is an
+	// error.
+	SignDigest(ctx context.Context, digest []byte, options crypto.SignerOpts) (signature []byte, err error)
 }
 
 // Certified is a Signer whose key a certificate authority vouches for.

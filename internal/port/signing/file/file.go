@@ -31,7 +31,7 @@ type Signer struct {
 	id  identity.Key
 }
 
-var _ signing.Signer = (*Signer)(nil)
+var _ signing.DigestSigner = (*Signer)(nil)
 
 // Open reads the private key at path. password is called once, and only where
 // the key is encrypted; nil means that there is none to be had. The errors
@@ -82,6 +82,25 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.sign(digest, options)
+}
+
+// SignDigest signs a digest as signing.DigestSigner says.
+func (s *Signer) SignDigest(ctx context.Context, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	_, want, err := signing.Digest(s.key.Public(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if hash := want.HashFunc(); hash == 0 || options.HashFunc() != hash || len(digest) != hash.Size() {
+		return nil, fmt.Errorf("key %s does not sign a digest of %d bytes by %s", s.id, len(digest), options.HashFunc())
+	}
+	return s.sign(digest, want)
+}
+
+func (s *Signer) sign(digest []byte, options crypto.SignerOpts) ([]byte, error) {
 	signature, err := s.key.Sign(rand.Reader, digest, options)
 	if err != nil {
 		return nil, fmt.Errorf("signing with key %s: %w", s.id, err)

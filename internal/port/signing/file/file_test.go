@@ -1,6 +1,7 @@
 package file_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -165,4 +166,64 @@ func TestDigestRefuses(t *testing.T) {
 			t.Errorf("%T: got digest %x", public, digest)
 		}
 	}
+}
+
+// TestSignDigest: the signature is one of the message, and a digest that the
+// key does not sign is refused.
+func TestSignDigest(t *testing.T) {
+	message := []byte("hello")
+	for name, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer := opened(t, key)
+		digest, options, err := signing.Digest(key.Public(), message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := signer.SignDigest(t.Context(), digest, options)
+		if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest, signature) {
+			t.Errorf("%s: %x, %v", name, signature, err)
+		}
+		for wrong, sign := range map[string]func() ([]byte, error){
+			"short":       func() ([]byte, error) { return signer.SignDigest(t.Context(), digest[1:], options) },
+			"other hash":  func() ([]byte, error) { return signer.SignDigest(t.Context(), digest, crypto.SHA1) },
+			"the message": func() ([]byte, error) { return signer.SignDigest(t.Context(), message, options) },
+		} {
+			if signature, err := sign(); err == nil || signature != nil {
+				t.Errorf("%s, %s: no error", name, wrong)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := signer.SignDigest(ctx, digest, options); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, a done context: %v", name, err)
+		}
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened(t, key).SignDigest(t.Context(), make([]byte, 64), crypto.SHA512); err == nil {
+		t.Error("an Ed25519 key signs a digest")
+	}
+}
+
+// opened is a signer of a key that was written to a file.
+func opened(t *testing.T, key crypto.Signer) *file.Signer {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := file.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
 }
