@@ -7,7 +7,8 @@
 //
 // What is stored can be found by both generations of verifiers ([Layout]):
 // in-toto statements in Sigstore bundles, attached as OCI referrers, and
-// cosign's older ".att" and ".sig" tags. No transparency log is told.
+// cosign's older ".att" and ".sig" tags. A transparency log is told only
+// through a [Config]'s Notary.
 //
 // The package resolves no tag, makes no predicate and decides nothing.
 package attest
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/bundle"
@@ -71,13 +73,25 @@ type Config struct {
 	// Now dates what is stored, and predicates of type "custom".
 	Now    func() time.Time
 	Layout Layout
+	// Notary has logs and timestamp authorities witness what is signed; nil
+	// tells nobody. With one, or with a signer that has certificates
+	// (signing.Certified), Root is what all of it must verify with before
+	// anything is stored, and Who is whom the certificates name.
+	Notary signing.Notary
+	Root   *trust.Root
+	Who    identity.Pattern
+	// Replace takes away, once the new pieces are stored, those of the same
+	// types that the same signer signed about the image; Listing finds them.
+	Replace bool
+	Listing Listing
 }
 
 // Attester signs and stores evidence. It may be used by several goroutines if
 // its signer and store may.
 type Attester struct {
 	config Config
-	self   trust.Signer
+	// key speaks for the key alone, self for who signs as doors know it.
+	key, self trust.Signer
 }
 
 // New checks the configuration.
@@ -88,13 +102,18 @@ func New(config Config) (*Attester, error) {
 	if config.Layout > LayoutLegacy {
 		return nil, fmt.Errorf("attest: layout %d is not known", config.Layout)
 	}
-	return &Attester{config: config, self: trust.Signer{
-		Name: "this key",
-		Keys: []trust.Key{{ID: config.Signer.KeyID(), Public: config.Signer.Public()}},
-	}}, nil
+	if err := config.checkOutside(); err != nil {
+		return nil, err
+	}
+	key := trust.Signer{Name: "this key", Keys: []trust.Key{{ID: config.Signer.KeyID(), Public: config.Signer.Public()}}, Root: config.Root}
+	self := key
+	if _, certified := config.Signer.(signing.Certified); certified {
+		self = trust.Signer{Name: config.Who.Subject, Identities: []identity.Pattern{config.Who}, Root: config.Root}
+	}
+	return &Attester{config: config, key: key, self: self}, nil
 }
 
-// Self is the signer that the attester's own key speaks for.
+// Self is the signer that the attester's own key, or certificate, speaks for.
 func (a *Attester) Self() trust.Signer { return a.self }
 
 // Image is what evidence is about: a manifest or an index, by digest, in the
@@ -138,6 +157,8 @@ type Stored struct {
 	Form  trust.Form `json:"form"`
 	// Digest is that of the manifest that holds it.
 	Digest subject.Digest `json:"digest"`
+	// Supersedes names the older pieces that were taken away for it.
+	Supersedes []subject.Digest `json:"supersedes,omitempty"`
 }
 
 // Sign signs an image: a statement of type predicate.TypeCosignSign in a
@@ -165,8 +186,15 @@ func (a *Attester) Publish(ctx context.Context, orders []Order) ([]Stored, error
 	if len(attestations)+len(signatures) == 0 {
 		return nil, errors.New("attest: nothing was ordered to be signed")
 	}
+	pieces, err := a.vouch(ctx, append(attestations, signatures...))
+	if err != nil {
+		return nil, err
+	}
+	old, err := a.older(ctx, pieces)
+	if err != nil {
+		return nil, err
+	}
 	now := a.config.Now()
-	pieces := append(attestations, signatures...)
 	var stored []Stored
 	for _, p := range pieces {
 		digest, err := p.store(ctx, a.config.Store, now)
@@ -176,7 +204,7 @@ func (a *Attester) Publish(ctx context.Context, orders []Order) ([]Stored, error
 		}
 		stored = append(stored, Stored{Image: p.image, Type: p.predicateType, Form: p.form, Digest: digest})
 	}
-	return stored, nil
+	return stored, a.supersede(ctx, pieces, stored, old)
 }
 
 func unsigned(stored, attestations, signatures int) string {
@@ -194,6 +222,16 @@ type piece struct {
 	content       []byte
 	// signature is in base64, for simple signing only.
 	signature string
+	// beside is what the older layout keeps beside it.
+	beside bundle.Legacy
+}
+
+// evidence is the piece as a door will find it.
+func (p piece) evidence() trust.Evidence {
+	return trust.Evidence{
+		Digest: subject.Of(p.content), Attached: p.image.Digest, Form: p.form, Content: p.content, Signature: p.signature,
+		Certificate: p.beside.Certificate, Chain: p.beside.Chain, LogEntry: p.beside.LogEntry, Timestamp: p.beside.Timestamp,
+	}
 }
 
 func (p piece) what() string {
@@ -206,7 +244,7 @@ func (p piece) what() string {
 func (p piece) store(ctx context.Context, store Store, now time.Time) (subject.Digest, error) {
 	attached, err := store.Attach(ctx, oci.Attachment{
 		Repository: p.image.Repository, Image: p.image.Digest, MediaType: p.image.MediaType, Size: p.image.Size,
-		Evidence:      trust.Evidence{Form: p.form, Content: p.content, Signature: p.signature},
+		Evidence:      p.evidence(),
 		PredicateType: p.predicateType, Created: now,
 	})
 	return attached.Digest, err
@@ -313,10 +351,7 @@ func (a *Attester) envelope(ctx context.Context, statement intoto.Statement) (ds
 // it: evidence that no door would accept is not worth storing.
 func (a *Attester) check(pieces []piece) error {
 	for _, p := range pieces {
-		_, rejection := trust.Verify(trust.Evidence{
-			Digest: subject.Of(p.content), Attached: p.image.Digest,
-			Form: p.form, Content: p.content, Signature: p.signature,
-		}, []trust.Signer{a.self}, []subject.Digest{p.image.Digest}, a.config.Now())
+		_, rejection := trust.Verify(p.evidence(), []trust.Signer{a.key}, []subject.Digest{p.image.Digest}, a.config.Now())
 		if rejection != nil {
 			return fmt.Errorf("no gate would accept this %s: %s: %s", p.form, rejection.Reason, rejection.Detail)
 		}
