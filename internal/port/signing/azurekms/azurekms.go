@@ -129,7 +129,7 @@ func dial(config Config, text string) (*vault, error) {
 		return nil, errors.New("want azurekms://VAULT.vault.azure.net/KEY, with or without /VERSION")
 	}
 	v := &vault{host: found[1], name: found[2], version: found[3]}
-	retry := policy.RetryOptions{MaxRetries: keyservice.Attempts - 1, RetryDelay: min(firstPause, config.Reach.Pause()), MaxRetryDelay: config.Reach.Pause()}
+	retry := policy.RetryOptions{MaxRetries: keyservice.Attempts - 1, RetryDelay: min(keyservice.FirstPause, config.Reach.Pause()), MaxRetryDelay: config.Reach.Pause()}
 	credential, err := credentials(config, azcore.ClientOptions{Cloud: cloudOf(v.host), Transport: config.Reach.Client(nil), Retry: retry})
 	if err != nil {
 		return nil, fmt.Errorf("no Azure credentials: %s", keyservice.Said(err.Error()))
