@@ -77,7 +77,7 @@ var (
 func parse(text string) (target, error) {
 	found := reference.FindStringSubmatch(text)
 	if found == nil {
-		return target{}, fmt.Errorf("%s: want awskms://[ENDPOINT]/KEY, where KEY is a key id, a key ARN, alias/NAME or an alias ARN, such as awskms:///alias/release", text)
+		return target{}, &keyservice.ReferenceError{Reference: text, Want: "awskms://[ENDPOINT]/KEY, where KEY is a key id, a key ARN, alias/NAME or an alias ARN, such as awskms:///alias/release"}
 	}
 	return target{endpoint: found[1], key: found[2], region: found[3]}, nil
 }

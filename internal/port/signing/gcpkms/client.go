@@ -44,14 +44,14 @@ func dial(ctx context.Context, config Config, text string) (target, *client, err
 	}
 	c := &client{reach: config.Reach, http: config.Reach.Client(nil)}
 	if c.endpoint, err = endpoint(config.Endpoint); err != nil {
-		return target, nil, err
+		return target, nil, fmt.Errorf("%s: %w", text, err)
 	}
 	// The tokens outlive this call, so the context that they keep must not end
 	// with it; each call bounds its own wait.
 	ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, c.http)
 	credentials, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
-		return target, nil, fmt.Errorf("no Google credentials: %s (gcloud auth application-default login, GOOGLE_APPLICATION_CREDENTIALS, or workload identity)", keyservice.Said(err.Error()))
+		return target, nil, fmt.Errorf("%s: no Google credentials: %s (gcloud auth application-default login, GOOGLE_APPLICATION_CREDENTIALS, or workload identity)", text, keyservice.Said(err.Error()))
 	}
 	c.tokens = credentials.TokenSource
 	return target, c, nil

@@ -58,7 +58,7 @@ type Config struct {
 func Open(ctx context.Context, config Config, reference string) (*file.Signer, error) {
 	fields, err := read(ctx, config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	private, found := fields[privateField]
 	if !found {
@@ -95,7 +95,7 @@ func Open(ctx context.Context, config Config, reference string) (*file.Signer, e
 func Public(ctx context.Context, config Config, reference string) ([]keyservice.PublicKey, error) {
 	fields, err := read(ctx, config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	content, found := fields[publicField]
 	if !found {
@@ -118,21 +118,21 @@ var reference = regexp.MustCompile(`^k8s://([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?
 func read(ctx context.Context, config Config, text string) (map[string][]byte, error) {
 	found := reference.FindStringSubmatch(text)
 	if found == nil {
-		return nil, errors.New("want k8s://NAMESPACE/SECRET")
+		return nil, &keyservice.ReferenceError{Reference: text, Want: "k8s://NAMESPACE/SECRET"}
 	}
 	cluster, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{Precedence: config.Kubeconfig}, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no Kubernetes cluster is configured: %s (KUBECONFIG, or a pod's service account)", keyservice.Said(err.Error()))
+		return nil, fmt.Errorf("%s: no Kubernetes cluster is configured: %s (KUBECONFIG, or a pod's service account)", text, keyservice.Said(err.Error()))
 	}
 	cluster.GroupVersion = nil
 	authenticated, err := rest.HTTPClientFor(cluster)
 	if err != nil {
-		return nil, fmt.Errorf("reading the cluster's configuration: %s", keyservice.Said(err.Error()))
+		return nil, fmt.Errorf("%s: reading the cluster's configuration: %s", text, keyservice.Said(err.Error()))
 	}
 	server, _, err := rest.DefaultServerUrlFor(cluster)
 	if err != nil {
-		return nil, fmt.Errorf("reading the cluster's configuration: %s", keyservice.Said(err.Error()))
+		return nil, fmt.Errorf("%s: reading the cluster's configuration: %s", text, keyservice.Said(err.Error()))
 	}
 	url := server.JoinPath("api", "v1", "namespaces", found[1], "secrets", found[2]).String()
 	reach := keyservice.Reach{Backoff: config.Backoff}
@@ -143,7 +143,10 @@ func read(ctx context.Context, config Config, text string) (map[string][]byte, e
 		fields, wait, err = get(ctx, client, url, found[1], found[2])
 		return wait, err
 	})
-	return fields, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", text, err)
+	}
+	return fields, nil
 }
 
 func get(ctx context.Context, client *http.Client, url, namespace, name string) (map[string][]byte, time.Duration, error) {
