@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
-	"crypto"
 
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/awskms"
 )
@@ -17,8 +17,9 @@ func (h *Host) awsKeys() keyKind {
 		open: func(ctx context.Context, reference string, _ func() ([]byte, error)) (signing.Signer, error) {
 			return awskms.Open(ctx, config, reference)
 		},
-		public: func(ctx context.Context, reference string) ([]crypto.PublicKey, error) {
-			return publicKeys(awskms.Public(ctx, config, reference))
+		public: func(ctx context.Context, reference string) (trust.Signer, error) {
+			keys, err := awskms.Public(ctx, config, reference)
+			return serviceSigner(reference, keys, err)
 		},
 	}
 }

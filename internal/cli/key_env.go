@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
-	"crypto"
 	"regexp"
 	"strings"
 
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/file"
 )
@@ -23,12 +23,12 @@ func (h *Host) envKeys() keyKind {
 			}
 			return file.Parse(reference, content, password)
 		},
-		public: func(_ context.Context, reference string) ([]crypto.PublicKey, error) {
+		public: func(_ context.Context, reference string) (trust.Signer, error) {
 			content, err := h.variable(reference)
 			if err != nil {
-				return nil, err
+				return trust.Signer{}, err
 			}
-			return readPublic(reference, content)
+			return trust.ParseSigner(reference, content)
 		},
 	}
 }

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"crypto"
-	"fmt"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
-	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/file"
 )
@@ -18,20 +16,12 @@ func (h *Host) fileKeys() keyKind {
 		open: func(_ context.Context, reference string, password func() ([]byte, error)) (signing.Signer, error) {
 			return file.Open(h.path(reference), password)
 		},
-		public: func(_ context.Context, reference string) ([]crypto.PublicKey, error) {
+		public: func(_ context.Context, reference string) (trust.Signer, error) {
 			pem, err := h.readFile(reference, limit.KeyFile)
 			if err != nil {
-				return nil, err
+				return trust.Signer{}, err
 			}
-			return readPublic(reference, pem)
+			return trust.ParseSigner(reference, pem)
 		},
 	}
-}
-
-func readPublic(name string, pem []byte) ([]crypto.PublicKey, error) {
-	keys, err := cosignkey.ReadPublic(pem)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return keys, nil
 }

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"crypto"
 	"path/filepath"
 
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/kube"
 )
@@ -21,8 +21,12 @@ func (h *Host) kubeKeys() keyKind {
 		open: func(ctx context.Context, reference string, _ func() ([]byte, error)) (signing.Signer, error) {
 			return kube.Open(ctx, config, reference)
 		},
-		public: func(ctx context.Context, reference string) ([]crypto.PublicKey, error) {
-			return publicKeys(kube.Public(ctx, config, reference))
+		public: func(ctx context.Context, reference string) (trust.Signer, error) {
+			content, err := kube.Public(ctx, config, reference)
+			if err != nil {
+				return trust.Signer{}, err
+			}
+			return trust.ParseSigner(reference, content)
 		},
 	}
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,8 +21,9 @@ type keyKind struct {
 	form string
 	// open opens the private key; password is asked for where the key has one.
 	open func(ctx context.Context, reference string, password func() ([]byte, error)) (signing.Signer, error)
-	// public fetches the public keys that the reference speaks for.
-	public func(ctx context.Context, reference string) ([]crypto.PublicKey, error)
+	// public fetches the public keys that the reference speaks for, as a signer
+	// of the reference's name.
+	public func(ctx context.Context, reference string) (trust.Signer, error)
 }
 
 // keyKinds are all kinds of keys, in the order that help lists them. Nothing
@@ -101,27 +101,26 @@ func (h *Host) trusted(ctx context.Context, flag, reference string) (trust.Signe
 	if signer, fetched := h.keys.signers[reference]; fetched {
 		return signer, nil
 	}
-	publics, err := kind.public(ctx, reference)
+	signer, err := kind.public(ctx, reference)
 	if err != nil {
 		return trust.Signer{}, fmt.Errorf("%s: %w", flag, wellWritten(err))
-	}
-	signer := trust.Signer{Name: reference}
-	for _, public := range publics {
-		id, err := identity.KeyOf(public)
-		if err != nil {
-			return trust.Signer{}, fmt.Errorf("%s: %s: %w", flag, reference, err)
-		}
-		signer.Keys = append(signer.Keys, trust.Key{ID: id, Public: public})
 	}
 	h.keys.signers[reference] = signer
 	return signer, nil
 }
 
-// publicKeys takes the keys out of what a key service's package gives.
-func publicKeys(keys []keyservice.PublicKey, err error) ([]crypto.PublicKey, error) {
-	var publics []crypto.PublicKey
-	for _, key := range keys {
-		publics = append(publics, key.Key)
+// serviceSigner makes a signer of what a key service's package gives.
+func serviceSigner(reference string, keys []keyservice.PublicKey, err error) (trust.Signer, error) {
+	if err != nil {
+		return trust.Signer{}, err
 	}
-	return publics, err
+	signer := trust.Signer{Name: reference}
+	for _, key := range keys {
+		id, err := identity.KeyOf(key.Key)
+		if err != nil {
+			return trust.Signer{}, fmt.Errorf("%s: %w", reference, err)
+		}
+		signer.Keys = append(signer.Keys, trust.Key{ID: id, Public: key.Key})
+	}
+	return signer, nil
 }

@@ -83,16 +83,17 @@ func Open(ctx context.Context, config Config, reference string) (*file.Signer, e
 		return nil, fmt.Errorf("%s %s: %w", reference, publicField, err)
 	}
 	for _, key := range keys {
-		if id, err := identity.KeyOf(key); err == nil && id == signer.KeyID() {
+		if id, err := identity.KeyOf(key.Key); err == nil && id == signer.KeyID() {
 			return signer, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: %s is not the public key of %s; nobody who trusts it would accept a signature", reference, publicField, privateField)
 }
 
-// Public reads the public keys of a secret: one request. The private key is
-// not looked at.
-func Public(ctx context.Context, config Config, reference string) ([]keyservice.PublicKey, error) {
+// Public reads the public keys of a secret, in PEM as trust.ParseSigner takes
+// them, with the times in their headers: one request. The private key is not
+// looked at.
+func Public(ctx context.Context, config Config, reference string) ([]byte, error) {
 	fields, err := read(ctx, config, reference)
 	if err != nil {
 		return nil, err
@@ -101,15 +102,7 @@ func Public(ctx context.Context, config Config, reference string) ([]keyservice.
 	if !found {
 		return nil, fmt.Errorf("%s: the secret has no field %s", reference, publicField)
 	}
-	keys, err := cosignkey.ReadPublic(content)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", reference, publicField, err)
-	}
-	var public []keyservice.PublicKey
-	for _, key := range keys {
-		public = append(public, keyservice.PublicKey{Key: key, Version: reference})
-	}
-	return public, nil
+	return content, nil
 }
 
 var reference = regexp.MustCompile(`^k8s://([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)$`)

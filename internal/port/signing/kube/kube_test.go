@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice/keyservicetest"
@@ -59,12 +59,12 @@ func TestContract(t *testing.T) {
 	if got := api.Requests(); !slices.Equal(got, []string{request}) {
 		t.Errorf("requests are %v", got)
 	}
-	keys, err := kube.Public(t.Context(), config, reference)
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("public keys %v, %v", keys, err)
+	content, err := kube.Public(t.Context(), config, reference)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if id, err := identity.KeyOf(keys[0].Key); err != nil || id != signer.KeyID() {
-		t.Errorf("the public key is %s, %v", id, err)
+	if parsed, err := trust.ParseSigner("secret", content); err != nil || len(parsed.Keys) != 1 || parsed.Keys[0].ID != signer.KeyID() {
+		t.Errorf("the public keys are %v, %v", parsed, err)
 	}
 	if got := api.Requests(); !slices.Equal(got, []string{request}) {
 		t.Errorf("requests are %v", got)
@@ -85,7 +85,7 @@ func TestFields(t *testing.T) {
 		"wrong password":                          {field: "cosign.password", content: []byte("another-secret"), public: true},
 		"cosign.key: private key: no PEM block":   {field: "cosign.key", content: []byte("another-secret"), public: true},
 		"is not the public key of cosign.key":     {field: "cosign.pub", content: other, public: true},
-		"cosign.pub: public key:":                 {field: "cosign.pub", content: []byte("x")},
+		"cosign.pub: public key:":                 {field: "cosign.pub", content: []byte("x"), public: true},
 	} {
 		changed := map[string][]byte{}
 		for field, content := range fields {
