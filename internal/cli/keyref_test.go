@@ -28,8 +28,8 @@ func assay(t *testing.T, dir string, arguments ...string) (code int, out, errs s
 	return code, stdout.String(), stderr.String()
 }
 
-// elsewhere starts a double of every place that keys are in, and gives a
-// reference to a key of each and what counts its requests.
+// elsewhere starts a double of the places that keys are in, and gives a
+// reference to a key of each with what counts its requests.
 func elsewhere(t *testing.T) map[string]*keyservicetest.Door {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,16 +44,15 @@ func elsewhere(t *testing.T) map[string]*keyservicetest.Door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := keyservicetest.Generate(t, "P-256")
 
 	aws := awskmstest.New()
-	aws.Put("1234abcd-12ab-34cd-56ef-1234567890ab", awskmstest.Key{Private: key, Spec: "ECC_NIST_P256"})
+	aws.Put("1234abcd-12ab-34cd-56ef-1234567890ab", awskmstest.Key{Private: keyservicetest.Generate(t, "P-256"), Spec: "ECC_NIST_P256"})
 	aws.Point("release", "1234abcd-12ab-34cd-56ef-1234567890ab")
 	awsServer := httptest.NewServer(aws)
 	t.Cleanup(awsServer.Close)
 
 	gcp := gcpkmstest.New()
-	gcp.Put("projects/p/locations/global/keyRings/r/cryptoKeys/k", gcpkmstest.Version{Private: key, Algorithm: "EC_SIGN_P256_SHA256"})
+	gcp.Put("projects/p/locations/global/keyRings/r/cryptoKeys/k", gcpkmstest.Version{Private: keyservicetest.Generate(t, "P-256"), Algorithm: "EC_SIGN_P256_SHA256"})
 	gcpServer, metadata := httptest.NewServer(gcp), httptest.NewServer(gcp.Metadata())
 	t.Cleanup(gcpServer.Close)
 	t.Cleanup(metadata.Close)
@@ -68,6 +67,7 @@ func elsewhere(t *testing.T) map[string]*keyservicetest.Door {
 		"AWS_ACCESS_KEY_ID": awskmstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awskmstest.Secret, "AWS_REGION": awskmstest.Region, "AWS_ENDPOINT_URL_KMS": awsServer.URL,
 		"AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_EC2_METADATA_DISABLED": "true",
 		"CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS": gcpServer.URL + "/", "GCE_METADATA_HOST": metadata.Listener.Addr().String(), "GOOGLE_APPLICATION_CREDENTIALS": "",
+		"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.com", "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.com", "GIT_CONFIG_NOSYSTEM": "1",
 		"KUBECONFIG": write("kubeconfig", kubetest.Config(apiServer, kubetest.Token)),
 	} {
 		t.Setenv(name, value)
@@ -168,7 +168,7 @@ func TestKeyReferencesRefused(t *testing.T) {
 		{"k8s://key", 2, "want k8s://NAMESPACE/SECRET"},
 		{"env://a b", 2, "want env://VARIABLE"},
 		{"env://NOT_SET", 2, "the variable NOT_SET is not set"},
-		{"env://SECRET_TEXT", 3, "env://SECRET_TEXT: "},
+		{"env://SECRET_TEXT", 3, `"env://SECRET_TEXT": public key: text outside of the blocks`},
 		{"env://PRIVATE", 3, "this is a private key"},
 		{"awskms:///alias/none", 3, "there is no such key or alias"},
 		{"azurekms://v.vault.azure.net/k", 3, `no method is called "magic"`},

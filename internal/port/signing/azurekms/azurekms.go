@@ -120,11 +120,11 @@ type vault struct {
 	host, name, version string
 }
 
-var reference = regexp.MustCompile(`^azurekms://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64})?)?$`)
+const reference = `^azurekms://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64})?)?$`
 
 // dial makes the client; nothing is contacted yet.
 func dial(config Config, text string) (*vault, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
 		return nil, &keyservice.ReferenceError{Reference: text, Want: "azurekms://VAULT.vault.azure.net/KEY, with or without /VERSION"}
 	}

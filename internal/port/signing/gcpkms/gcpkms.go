@@ -119,10 +119,10 @@ const parallel = 8
 // it is said, of the version.
 type target struct{ key, version string }
 
-var reference = regexp.MustCompile(`^gcpkms://(projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63})(?:/(?:cryptoKeyVersions|versions)/([1-9][0-9]{0,9}))?$`)
+const reference = `^gcpkms://(projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63})(?:/(?:cryptoKeyVersions|versions)/([1-9][0-9]{0,9}))?$`
 
 func parse(text string) (target, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
 		return target{}, &keyservice.ReferenceError{Reference: text, Want: "gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K, with or without /cryptoKeyVersions/N"}
 	}

@@ -105,11 +105,11 @@ func Public(ctx context.Context, config Config, reference string) ([]byte, error
 	return content, nil
 }
 
-var reference = regexp.MustCompile(`^k8s://([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)$`)
+const reference = `^k8s://([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)$`
 
 // read fetches the fields of a secret.
 func read(ctx context.Context, config Config, text string) (map[string][]byte, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
 		return nil, &keyservice.ReferenceError{Reference: text, Want: "k8s://NAMESPACE/SECRET"}
 	}
