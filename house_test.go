@@ -71,7 +71,6 @@ var heavy = map[string]string{
 	"github.com/spf13/cobra":                               "internal/cli",
 	"github.com/aws":                                       "internal/port/signing/awskms",
 	"github.com/Azure":                                     "internal/port/signing/azurekms",
-	"golang.org/x/oauth2/google":                           "internal/port/signing/gcpkms",
 	"k8s.io/client-go":                                     "internal/port/signing/kube",
 	"github.com/spiffe/go-spiffe/v2":                       "internal/port/oidc",
 	"github.com/theupdateframework/go-tuf/v2":              "internal/port/trustroot",

@@ -98,7 +98,7 @@ func (c *client) token(ctx context.Context) (*oauth2.Token, error) {
 		var refused *oauth2.RetrieveError
 		if errors.As(r.err, &refused) && refused.Response != nil {
 			// Its own text is the whole answer.
-			return nil, fmt.Errorf("Google's token service refused the credentials: %s %s", refused.Response.Status, keyservice.Said(refused.ErrorCode))
+			return nil, fmt.Errorf("the token service refused the credentials: %s %s", refused.Response.Status, keyservice.Said(refused.ErrorCode))
 		}
 		// What follows a brace is an answer, which may echo the credentials.
 		words, _, _ := strings.Cut(r.err.Error(), "{")

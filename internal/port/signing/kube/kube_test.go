@@ -123,8 +123,10 @@ func TestFaults(t *testing.T) {
 		"the API server failed, 4 attempts long (429)": {func(w http.ResponseWriter, _ *http.Request) { kubetest.Fail(w, 429, "TooManyRequests", "slow") }, keyservice.Attempts},
 		"the API server failed, 4 attempts long (500)": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, keyservice.Attempts},
 		"does not accept the credentials (401)":        {func(w http.ResponseWriter, _ *http.Request) { kubetest.Fail(w, 401, "Unauthorized", "Unauthorized") }, 1},
-		`redirects to "elsewhere.example"`:             {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", 302) }, 1},
-		"larger than the bound":                        {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, limit.ServiceAnswer+1)) }, 1},
+		`redirects to "elsewhere.example"`: {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound)
+		}, 1},
+		"larger than the bound": {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, limit.ServiceAnswer+1)) }, 1},
 		"is not the secret signing-key": {func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"kind":"Secret","data":{"cosign.key":"pass`)
 		}, 1},
