@@ -387,6 +387,7 @@ func TestCredentialFiles(t *testing.T) {
 	}
 	// A token service that refuses echoes what it was sent; the error does not.
 	write("subject", "a-stale-workload-token")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(dir, "federated.json"))
 	if _, err := gcpkms.Open(t.Context(), config, reference); err == nil || strings.Contains(err.Error(), "stale") || !strings.Contains(err.Error(), "getting a token from Google: oauth2/google: status code 400") {
 		t.Errorf("refused: %v", err)
 	}
