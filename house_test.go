@@ -69,6 +69,9 @@ var heavy = map[string]string{
 	"github.com/pelletier/go-toml/v2":                      "internal/format/stricttoml",
 	"github.com/sigstore/sigstore-go/pkg/verify":           "internal/engine/trust",
 	"github.com/spf13/cobra":                               "internal/cli",
+	"github.com/aws":                                       "internal/port/signing/awskms",
+	"github.com/Azure":                                     "internal/port/signing/azurekms",
+	"k8s.io/client-go":                                     "internal/port/signing/kube",
 	"github.com/spiffe/go-spiffe/v2":                       "internal/port/oidc",
 	"github.com/theupdateframework/go-tuf/v2":              "internal/port/trustroot",
 }

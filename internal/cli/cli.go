@@ -21,6 +21,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 )
 
 // Exit codes, the same for every command.
@@ -47,6 +49,9 @@ type Host struct {
 	Width                    int
 	// ReadPassword asks at the terminal without echo; nil where there is none.
 	ReadPassword func() ([]byte, error)
+
+	// keys are the public keys that this run fetched; Run sets it.
+	keys *keyring
 }
 
 // System is the host that the process runs on.
@@ -163,6 +168,7 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 			code = exitFault
 		}
 	}()
+	host.keys = &keyring{signers: map[string]trust.Signer{}}
 	root := newRoot(&host)
 	root.SetArgs(arguments)
 	root.SetIn(host.In)

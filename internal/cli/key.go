@@ -21,7 +21,19 @@ func newKey(host *Host) *cobra.Command {
 		Use: "key", Short: "Make key pairs and show public keys",
 		Long: `Keys are files in cosign's format: a private key that a password protects, and a
 public key in PEM. The password comes from ASSAY_PASSWORD or COSIGN_PASSWORD, or
-is asked for at the terminal; set to nothing, it means an empty password.`,
+is asked for at the terminal; set to nothing, it means an empty password.
+
+Wherever a command takes --key, the key may also be somewhere else:
+
+  env://VARIABLE              what a file would hold, in the environment
+  k8s://NAMESPACE/SECRET      a secret as cosign writes it
+  awskms://[ENDPOINT]/KEY     AWS: a key id, an ARN, alias/NAME
+  gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K[/cryptoKeyVersions/N]
+  azurekms://VAULT.vault.azure.net/KEY[/VERSION]
+
+A key service is contacted only by a reference to it. To sign, the version is
+found once and kept; to verify, the public keys are fetched once (of all enabled
+versions, where none is named), and the rest is local.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -85,7 +97,7 @@ func newKeyPublic(host *Host) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().StringVar(&key, "key", "", "private key file")
+	command.Flags().StringVar(&key, "key", "", "private key: a file or a reference")
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
 	return command
 }

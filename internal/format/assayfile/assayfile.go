@@ -123,8 +123,9 @@ type Tests struct {
 
 // Sign says with which key.
 type Sign struct {
-	// Key is a private key file, whose password comes from the environment,
-	// or "development": a key pair that is made at the first run.
+	// Key is a private key file, whose password comes from the environment, a
+	// reference to a key elsewhere (SCHEME://…; whoever opens it knows which
+	// there are), or "development": a key pair that is made at the first run.
 	Key string `json:"key"`
 	// Layout is both (default), bundle or legacy.
 	Layout string `json:"layout,omitempty"`

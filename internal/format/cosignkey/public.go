@@ -205,7 +205,7 @@ func onlyComments(text []byte) (string, error) {
 	var comments strings.Builder
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
-			return "", fmt.Errorf("public key: %.40q is neither PEM nor a comment", line)
+			return "", errors.New("public key: text outside of the blocks is neither PEM nor a comment") // not shown: it may be a secret
 		} else if len(line) > 0 {
 			comments.Write(line)
 			comments.WriteByte('\n')

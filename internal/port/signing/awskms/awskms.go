@@ -67,17 +67,18 @@ func Public(ctx context.Context, config Config, reference string) ([]keyservice.
 // target is a reference, taken apart.
 type target struct{ endpoint, key, region string }
 
-var (
+// The forms of a reference.
+const (
 	keyID     = `(?:mrk-)?[A-Fa-f0-9]{8}-?[A-Fa-f0-9]{4}-?[A-Fa-f0-9]{4}-?[A-Fa-f0-9]{4}-?[A-Fa-f0-9]{12}|mrk-[A-Fa-f0-9]{32}`
 	alias     = `alias/[A-Za-z0-9/_-]{1,250}`
 	arn       = `arn:aws[a-z-]*:kms:([a-z0-9-]+):[0-9]{12}:(?:key/(?:` + keyID + `)|` + alias + `)`
-	reference = regexp.MustCompile(`^awskms://([^/?#@\s]*)/((?:` + keyID + `)|` + alias + `|` + arn + `)$`)
+	reference = `^awskms://([^/?#@\s]*)/((?:` + keyID + `)|` + alias + `|` + arn + `)$`
 )
 
 func parse(text string) (target, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
-		return target{}, fmt.Errorf("%s: want awskms://[ENDPOINT]/KEY, where KEY is a key id, a key ARN, alias/NAME or an alias ARN, such as awskms:///alias/release", text)
+		return target{}, &keyservice.ReferenceError{Reference: text, Want: "awskms://[ENDPOINT]/KEY, where KEY is a key id, a key ARN, alias/NAME or an alias ARN, such as awskms:///alias/release"}
 	}
 	return target{endpoint: found[1], key: found[2], region: found[3]}, nil
 }

@@ -62,7 +62,7 @@ type Config struct {
 func Open(ctx context.Context, config Config, reference string) (*keyservice.Signer, error) {
 	v, err := dial(config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	public, operations, err := v.public(ctx, v.version)
 	if err != nil {
@@ -81,7 +81,7 @@ func Open(ctx context.Context, config Config, reference string) (*keyservice.Sig
 func Public(ctx context.Context, config Config, reference string) ([]keyservice.PublicKey, error) {
 	v, err := dial(config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	versions := []string{v.version}
 	if v.version == "" {
@@ -120,23 +120,25 @@ type vault struct {
 	host, name, version string
 }
 
-var reference = regexp.MustCompile(`^azurekms://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64})?)?$`)
+const reference = `^azurekms://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/([A-Za-z0-9-]{1,127})(?:/([A-Za-z0-9]{1,64})?)?$`
 
 // dial makes the client; nothing is contacted yet.
 func dial(config Config, text string) (*vault, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
-		return nil, errors.New("want azurekms://VAULT.vault.azure.net/KEY, with or without /VERSION")
+		return nil, &keyservice.ReferenceError{Reference: text, Want: "azurekms://VAULT.vault.azure.net/KEY, with or without /VERSION"}
 	}
 	v := &vault{host: found[1], name: found[2], version: found[3]}
-	retry := policy.RetryOptions{MaxRetries: keyservice.Attempts - 1, RetryDelay: min(firstPause, config.Reach.Pause()), MaxRetryDelay: config.Reach.Pause()}
+	retry := policy.RetryOptions{MaxRetries: keyservice.Attempts - 1, RetryDelay: min(keyservice.FirstPause, config.Reach.Pause()), MaxRetryDelay: config.Reach.Pause()}
 	credential, err := credentials(config, azcore.ClientOptions{Cloud: cloudOf(v.host), Transport: config.Reach.Client(nil), Retry: retry})
 	if err != nil {
-		return nil, fmt.Errorf("no Azure credentials: %s", keyservice.Said(err.Error()))
+		return nil, fmt.Errorf("%s: no Azure credentials: %s", text, keyservice.Said(err.Error()))
 	}
 	options := &azkeys.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: only{v.host, config.Reach.Client(nil)}, Retry: retry}}
-	v.client, err = azkeys.NewClient("https://"+v.host, credential, options)
-	return v, err
+	if v.client, err = azkeys.NewClient("https://"+v.host, credential, options); err != nil {
+		return nil, fmt.Errorf("%s: %w", text, err)
+	}
+	return v, nil
 }
 
 func credentials(config Config, options azcore.ClientOptions) (azcore.TokenCredential, error) {

@@ -294,8 +294,10 @@ func TestFaults(t *testing.T) {
 		"being deleted": {func(w http.ResponseWriter, _ *http.Request) {
 			azurekmstest.Fail(w, 409, "Conflict", "ObjectIsBeingDeleted", "no")
 		}, 1},
-		`redirects to "elsewhere.example"`: {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", 307) }, 1},
-		"keys/sign: unmarshalling":         {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"ki`) }, 1},
+		`redirects to "elsewhere.example"`: {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
+		}, 1},
+		"keys/sign: unmarshalling": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"ki`) }, 1},
 	} {
 		vault.Break(func(w http.ResponseWriter, r *http.Request, _ string, _ int) bool {
 			fault.answer(w, r)

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -17,9 +16,6 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
 )
-
-// firstPause is the pause before the second attempt.
-const firstPause = 200 * time.Millisecond
 
 // only lets requests pass to one host: the links from page to page in a
 // vault's answers are followed with the token, wherever they lead.

@@ -1,7 +1,7 @@
 // Package file signs with a private key that is kept in a file, and writes
 // the files of a new key pair.
 //
-// Entry points are [Open] and [Write]. Files have cosign's format; see
+// Entry points are [Open], [Parse] and [Write]. Files have cosign's format; see
 // format/cosignkey for what is read.
 //
 // The key is decrypted once, by Open, and stays in memory: deriving it takes
@@ -47,22 +47,29 @@ func Open(path string, password func() ([]byte, error)) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Parse(path, content, password)
+}
+
+// Parse is Open of what a file would hold, wherever it came from; name is what
+// the errors call it.
+func Parse(name string, content []byte, password func() ([]byte, error)) (*Signer, error) {
 	var secret []byte
+	var err error
 	if cosignkey.Encrypted(content) {
 		if password == nil {
-			return nil, fmt.Errorf("%s: the key is encrypted, and no password is given", path)
+			return nil, fmt.Errorf("%s: the key is encrypted, and no password is given", name)
 		}
 		if secret, err = password(); err != nil {
-			return nil, fmt.Errorf("%s: asking for the password: %w", path, err)
+			return nil, fmt.Errorf("%s: asking for the password: %w", name, err)
 		}
 	}
 	key, err := cosignkey.ReadPrivate(content, secret)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	id, err := identity.KeyOf(key.Public())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &Signer{key: key, id: id}, nil
 }

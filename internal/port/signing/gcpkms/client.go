@@ -27,17 +27,14 @@ const (
 	home = "https://cloudkms.googleapis.com"
 	// scope is what the token is asked for: this service and no other.
 	scope = "https://www.googleapis.com/auth/cloudkms"
-	// firstPause is the pause before the second attempt; each next one is
-	// twice as long.
-	firstPause = 200 * time.Millisecond
 )
 
 // client speaks to the service.
 type client struct {
+	reach    keyservice.Reach
 	http     *http.Client
 	endpoint string
 	tokens   oauth2.TokenSource
-	pause    time.Duration
 }
 
 func dial(ctx context.Context, config Config, text string) (target, *client, error) {
@@ -45,16 +42,16 @@ func dial(ctx context.Context, config Config, text string) (target, *client, err
 	if err != nil {
 		return target, nil, err
 	}
-	c := &client{http: config.Reach.Client(nil), pause: config.Reach.Pause()}
+	c := &client{reach: config.Reach, http: config.Reach.Client(nil)}
 	if c.endpoint, err = endpoint(config.Endpoint); err != nil {
-		return target, nil, err
+		return target, nil, fmt.Errorf("%s: %w", text, err)
 	}
 	// The tokens outlive this call, so the context that they keep must not end
 	// with it; each call bounds its own wait.
 	ctx = context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, c.http)
 	credentials, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
-		return target, nil, fmt.Errorf("no Google credentials: %s (gcloud auth application-default login, GOOGLE_APPLICATION_CREDENTIALS, or workload identity)", keyservice.Said(err.Error()))
+		return target, nil, fmt.Errorf("%s: no Google credentials: %s (gcloud auth application-default login, GOOGLE_APPLICATION_CREDENTIALS, or workload identity)", text, keyservice.Said(err.Error()))
 	}
 	c.tokens = credentials.TokenSource
 	return target, c, nil
@@ -101,7 +98,7 @@ func (c *client) token(ctx context.Context) (*oauth2.Token, error) {
 		var refused *oauth2.RetrieveError
 		if errors.As(r.err, &refused) && refused.Response != nil {
 			// Its own text is the whole answer.
-			return nil, fmt.Errorf("Google's token service refused the credentials: %s %s", refused.Response.Status, keyservice.Said(refused.ErrorCode))
+			return nil, fmt.Errorf("the token service refused the credentials: %s %s", refused.Response.Status, keyservice.Said(refused.ErrorCode))
 		}
 		// What follows a brace is an answer, which may echo the credentials.
 		words, _, _ := strings.Cut(r.err.Error(), "{")
@@ -123,31 +120,16 @@ func (c *client) call(ctx context.Context, permission, method, path string, in, 
 	if err != nil {
 		return err
 	}
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		wait, err := c.once(ctx, token, permission, method, path, content, out)
-		if err == nil || wait < 0 || attempt == keyservice.Attempts {
-			return err
-		}
-		timer := time.NewTimer(min(max(pause, wait), c.pause))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
-		pause *= 2
-	}
+	return c.reach.Retry(ctx, func() (time.Duration, error) {
+		return c.once(ctx, token, permission, method, path, content, out)
+	})
 }
-
-// never says that another attempt is of no use.
-const never = time.Duration(-1)
 
 // once sends a request, and says how long to wait before the next attempt.
 func (c *client) once(ctx context.Context, token *oauth2.Token, permission, method, path string, content []byte, out any) (time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.endpoint+"/v1/"+path, bytes.NewReader(content))
 	if err != nil {
-		return never, err
+		return keyservice.Never, err
 	}
 	token.SetAuthHeader(request)
 	if content != nil {
@@ -157,25 +139,25 @@ func (c *client) once(ctx context.Context, token *oauth2.Token, permission, meth
 	var redirect *keyservice.RedirectError
 	switch {
 	case ctx.Err() != nil:
-		return never, ctx.Err()
+		return keyservice.Never, ctx.Err()
 	case errors.As(err, &redirect):
-		return never, redirect
+		return keyservice.Never, redirect
 	case err != nil:
 		return 0, errors.New(keyservice.Said(err.Error()))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return never, fmt.Errorf("reading the service's answer: %w", err)
+		return keyservice.Never, fmt.Errorf("reading the service's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 		return refusal(permission, response.StatusCode, body, time.Duration(max(seconds, 0))*time.Second)
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return never, fmt.Errorf("the service's answer is no JSON of the kind that was asked for: %s", keyservice.Said(err.Error()))
+		return keyservice.Never, fmt.Errorf("the service's answer is no JSON of the kind that was asked for: %s", keyservice.Said(err.Error()))
 	}
-	return never, nil
+	return keyservice.Never, nil
 }
 
 // refusal says in words what the service refused.
@@ -193,19 +175,19 @@ func refusal(permission string, status int, body []byte, wait time.Duration) (ti
 	}
 	switch {
 	case status == http.StatusUnauthorized:
-		return never, fmt.Errorf("the credentials are not accepted (%s)", code)
+		return keyservice.Never, fmt.Errorf("the credentials are not accepted (%s)", code)
 	case status == http.StatusForbidden:
-		return never, fmt.Errorf("%s is not allowed (%s): a role with it, such as roles/cloudkms.signerVerifier or roles/cloudkms.viewer, grants it%s", permission, code, words)
+		return keyservice.Never, fmt.Errorf("%s is not allowed (%s): a role with it, such as roles/cloudkms.signerVerifier or roles/cloudkms.viewer, grants it%s", permission, code, words)
 	case status == http.StatusNotFound:
-		return never, fmt.Errorf("there is no such key or version (%s): check its name, and the project%s", code, words)
+		return keyservice.Never, fmt.Errorf("there is no such key or version (%s): check its name, and the project%s", code, words)
 	case status == http.StatusBadRequest && answer.Error.Status == "FAILED_PRECONDITION":
-		return never, fmt.Errorf("the key version cannot be used in its state, such as disabled or scheduled for destruction (%s)%s", code, words)
+		return keyservice.Never, fmt.Errorf("the key version cannot be used in its state, such as disabled or scheduled for destruction (%s)%s", code, words)
 	case status == http.StatusTooManyRequests:
 		return wait, fmt.Errorf("the service still throttled after %d attempts (%s): try again later, or ask for a higher quota%s", keyservice.Attempts, code, words)
 	case status >= 500:
 		return wait, fmt.Errorf("the service failed (%s)%s", code, words)
 	}
-	return never, fmt.Errorf("the service refused (%s)%s", code, words)
+	return keyservice.Never, fmt.Errorf("the service refused (%s)%s", code, words)
 }
 
 // newestFirst names versions by their numbers, the highest first.

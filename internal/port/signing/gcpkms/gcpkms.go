@@ -53,7 +53,7 @@ type Config struct {
 func Open(ctx context.Context, config Config, reference string) (*keyservice.Signer, error) {
 	target, c, err := dial(ctx, config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	name := target.version
 	if name == "" {
@@ -77,7 +77,7 @@ func Open(ctx context.Context, config Config, reference string) (*keyservice.Sig
 func Public(ctx context.Context, config Config, reference string) ([]keyservice.PublicKey, error) {
 	target, c, err := dial(ctx, config, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reference, err)
+		return nil, err
 	}
 	names := []string{target.version}
 	if target.version == "" {
@@ -119,12 +119,12 @@ const parallel = 8
 // it is said, of the version.
 type target struct{ key, version string }
 
-var reference = regexp.MustCompile(`^gcpkms://(projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63})(?:/(?:cryptoKeyVersions|versions)/([1-9][0-9]{0,9}))?$`)
+const reference = `^gcpkms://(projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63})(?:/(?:cryptoKeyVersions|versions)/([1-9][0-9]{0,9}))?$`
 
 func parse(text string) (target, error) {
-	found := reference.FindStringSubmatch(text)
+	found := regexp.MustCompile(reference).FindStringSubmatch(text) // compiled here: it would cost every start
 	if found == nil {
-		return target{}, errors.New("want gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K, with or without /cryptoKeyVersions/N")
+		return target{}, &keyservice.ReferenceError{Reference: text, Want: "gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K, with or without /cryptoKeyVersions/N"}
 	}
 	t := target{key: found[1]}
 	if found[2] != "" {

@@ -281,7 +281,9 @@ func TestFaults(t *testing.T) {
 		"EOF":                                   {func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }, keyservice.Attempts},
 		"the credentials are not accepted (401": {func(w http.ResponseWriter, _ *http.Request) { gcpkmstest.Fail(w, 401, "UNAUTHENTICATED", "no") }, 1},
 		"useToSign is not allowed (403":         {func(w http.ResponseWriter, _ *http.Request) { gcpkmstest.Fail(w, 403, "PERMISSION_DENIED", "no") }, 1},
-		`redirects to "elsewhere.example"`:      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", 307) }, 1},
+		`redirects to "elsewhere.example"`: {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
+		}, 1},
 		"unexpected EOF": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, `{"na`)
@@ -385,6 +387,7 @@ func TestCredentialFiles(t *testing.T) {
 	}
 	// A token service that refuses echoes what it was sent; the error does not.
 	write("subject", "a-stale-workload-token")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(dir, "federated.json"))
 	if _, err := gcpkms.Open(t.Context(), config, reference); err == nil || strings.Contains(err.Error(), "stale") || !strings.Contains(err.Error(), "getting a token from Google: oauth2/google: status code 400") {
 		t.Errorf("refused: %v", err)
 	}

@@ -76,6 +76,14 @@ func (s *Signer) KeyID() identity.Key { return s.id }
 // Version is the service's name of the one version of the key that signs.
 func (s *Signer) Version() string { return s.public.Version }
 
+// ReferenceError says that a reference is not written as its kind is.
+type ReferenceError struct{ Reference, Want string }
+
+// Error shows how it is written.
+func (e *ReferenceError) Error() string {
+	return fmt.Sprintf("%s: want %s", Said(e.Reference), e.Want)
+}
+
 // ErrOtherSignature says that a service answered with a signature that the
 // public key of its own key does not verify.
 var ErrOtherSignature = errors.New("the service's signature does not verify with the key's public key; nothing was signed")

@@ -1,6 +1,7 @@
 package keyservice
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,11 @@ const (
 	// Attempts is how often a request is sent at most: a service that throttles
 	// or fails is asked again.
 	Attempts = 4
+	// FirstPause is the pause before the second attempt; each next one is twice
+	// as long.
+	FirstPause = 200 * time.Millisecond
+	// Never, for how long to wait, says that another attempt is of no use.
+	Never = time.Duration(-1)
 	// timeout bounds one attempt.
 	timeout = 30 * time.Second
 	// backoff is Reach.Backoff where it is not set.
@@ -35,6 +41,26 @@ func (r Reach) Pause() time.Duration {
 		return r.Backoff
 	}
 	return backoff
+}
+
+// Retry calls once until there is no error, it says Never, or there were
+// Attempts; once says how long to wait at least. A done context is an error.
+func (r Reach) Retry(ctx context.Context, once func() (wait time.Duration, err error)) error {
+	pause := FirstPause
+	for attempt := 1; ; attempt++ {
+		wait, err := once()
+		if err == nil || wait < 0 || attempt == Attempts {
+			return err
+		}
+		timer := time.NewTimer(min(max(pause, wait), r.Pause()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		pause *= 2
+	}
 }
 
 // Client is an HTTP client for a service: a request takes at most 30 seconds,
