@@ -83,7 +83,8 @@ func parseManifest(f fetched) (Manifest, error) {
 		}
 		m.Subject = raw.Subject.Digest
 	}
-	list, bound, unit := raw.Layers, limit.Layers, "layers"
+	// A ".sig" tag may have more layers than an image.
+	list, bound, unit := raw.Layers, max(limit.Layers, limit.AttachmentLayers), "layers"
 	switch kind := types.MediaType(f.mediaType); {
 	case kind.IsIndex():
 		// What is listed and means nothing to an index is not followed, and must
