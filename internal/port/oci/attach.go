@@ -221,21 +221,13 @@ func (c *Client) updateLayers(ctx context.Context, repo name.Repository, tag str
 	})
 }
 
-// legacyConfig uploads the image configuration that cosign's older layout
-// wants: one diff ID for each layer.
+// legacyConfig uploads the configuration of a ".sig" or ".att" manifest.
 func (c *Client) legacyConfig(ctx context.Context, repo name.Repository, layers []descriptor) (descriptor, error) {
-	diffs := make([]subject.Digest, 0, len(layers))
-	for _, layer := range layers {
-		diffs = append(diffs, layer.Digest)
-	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": "", "os": "", "created": "0001-01-01T00:00:00Z", "config": map[string]any{},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": diffs}, "history": []any{},
-	})
+	described, config, err := configOf(layers)
 	if err != nil {
 		return descriptor{}, err
 	}
-	return descriptor{MediaType: string(types.OCIConfigJSON), Size: int64(len(config)), Digest: subject.Of(config)}, c.upload(ctx, repo, config)
+	return described, c.upload(ctx, repo, config)
 }
 
 // head describes a manifest that is in the repository.

@@ -15,9 +15,7 @@ import (
 func missingLayers(have []descriptor, more []Descriptor) []descriptor {
 	var missing []descriptor
 	for _, d := range more {
-		same := func(l descriptor) bool {
-			return l.Digest == d.Digest && l.Annotations[signatureKey] == d.Annotations[signatureKey]
-		}
+		same := func(l descriptor) bool { return sameLayer(l, descriptor(d)) }
 		if !slices.ContainsFunc(have, same) && !slices.ContainsFunc(missing, same) {
 			missing = append(missing, descriptor(d))
 		}
@@ -32,20 +30,25 @@ func withLayers(m imageManifest, more []descriptor, tag string) (merged fetched,
 	if m.Layers = append(slices.Clip(m.Layers), more...); len(m.Layers) > limit.AttachmentLayers {
 		return fetched{}, nil, &limit.Error{What: tag + " with what is copied", Bound: limit.AttachmentLayers, Unit: "layers"}
 	}
-	diffs := make([]subject.Digest, 0, len(m.Layers))
-	for _, layer := range m.Layers {
+	if m.Config, config, err = configOf(m.Layers); err != nil {
+		return fetched{}, nil, err
+	}
+	content, err := encodeBounded(m, tag+" with what is copied")
+	return fetched{content: content, mediaType: m.MediaType, digest: subject.Of(content)}, config, err
+}
+
+// configOf is the image configuration that cosign's older layout wants: one
+// diff ID for each layer.
+func configOf(layers []descriptor) (descriptor, []byte, error) {
+	diffs := make([]subject.Digest, 0, len(layers))
+	for _, layer := range layers {
 		diffs = append(diffs, layer.Digest)
 	}
-	config, err = json.Marshal(map[string]any{
+	config, err := json.Marshal(map[string]any{
 		"architecture": "", "os": "", "created": "0001-01-01T00:00:00Z", "config": map[string]any{},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": diffs}, "history": []any{},
 	})
-	if err != nil {
-		return fetched{}, nil, err
-	}
-	m.Config = descriptor{MediaType: string(types.OCIConfigJSON), Size: int64(len(config)), Digest: subject.Of(config)}
-	content, err := encodeBounded(m, tag+" with what is copied")
-	return fetched{content: content, mediaType: m.MediaType, digest: subject.Of(content)}, config, err
+	return descriptor{MediaType: string(types.OCIConfigJSON), Size: int64(len(config)), Digest: subject.Of(config)}, config, err
 }
 
 // encodeBounded is JSON that readers of manifests will read.

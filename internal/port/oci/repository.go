@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -170,9 +171,10 @@ func (r *Repository) Origin(ctx context.Context, d Descriptor) Origin {
 	return Origin{Repository: r.label, Open: func() (io.ReadCloser, error) { return r.Blob(ctx, d) }}
 }
 
-// PutBlob stores a blob that is not there yet. Nothing is held in memory.
+// PutBlob stores a blob that is not there yet. Nothing is held in memory; an
+// upload that breaks because the registry stumbles is begun anew.
 func (r *Repository) PutBlob(ctx context.Context, d Descriptor, from Origin) (Transfer, error) {
-	response, err := r.client.do(ctx, r.repo, transport.PullScope, http.MethodHead, "blobs/"+d.Digest.String(), nil, nil)
+	response, err := r.client.do(ctx, r.repo, transport.PushScope, http.MethodHead, "blobs/"+d.Digest.String(), nil, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -184,24 +186,35 @@ func (r *Repository) PutBlob(ctx context.Context, d Descriptor, from Origin) (Tr
 	default:
 		return 0, answer(response, "asking "+r.label+" for the blob "+d.Digest.String())
 	}
+	for try := 1; ; try++ {
+		how, err := r.send(ctx, d, from)
+		if err == nil || !mayPass(err) || try == tries || ctx.Err() != nil {
+			return how, err
+		}
+	}
+}
+
+// send has the registry take a blob over from another repository, or sends it.
+func (r *Repository) send(ctx context.Context, d Descriptor, from Origin) (Transfer, error) {
 	path := "blobs/uploads/"
 	if other, err := name.NewRepository(from.Repository); err == nil && other.RegistryStr() == r.repo.RegistryStr() && other != r.repo {
 		path += "?" + url.Values{"mount": {d.Digest.String()}, "from": {other.RepositoryStr()}}.Encode()
 	}
-	if response, err = r.client.do(ctx, r.repo, transport.PushScope, http.MethodPost, path, nil, nil); err != nil {
+	response, err := r.client.do(ctx, r.repo, transport.PushScope, http.MethodPost, path, nil, nil)
+	if err != nil {
 		return 0, err
 	}
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusCreated:
-		return Mounted, nil
+		return Mounted, stored(response, r.repo, d.Digest)
 	case http.StatusAccepted:
 	default:
 		return 0, answer(response, "beginning an upload to "+r.label)
 	}
-	location, err := response.Request.URL.Parse(response.Header.Get("Location"))
-	if err != nil || response.Header.Get("Location") == "" {
-		return 0, fmt.Errorf("beginning an upload to %s: the registry sent no usable Location", r)
+	location, err := uploadLocation(response, r.repo)
+	if err != nil {
+		return 0, err
 	}
 	query := location.Query()
 	query.Set("digest", d.Digest.String())
@@ -211,26 +224,22 @@ func (r *Repository) PutBlob(ctx context.Context, d Descriptor, from Origin) (Tr
 
 // stream sends a blob's bytes as they are read.
 func (r *Repository) stream(ctx context.Context, target string, d Descriptor, from Origin) error {
-	// The request that gave the target has logged in where that was needed.
-	round, _, err := r.client.entrance(ctx, r.repo, transport.PushScope, r.client.visit(r.repo))
-	if err != nil {
-		return err
-	}
-	content, err := from.Open()
-	if err != nil {
-		return err
-	}
-	source := &failing{ReadCloser: content}
-	defer content.Close()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, target, source)
-	if err != nil {
-		return err
-	}
-	if request.ContentLength = d.Size; d.Size == 0 {
-		request.Body = http.NoBody
-	}
-	request.Header.Set("Content-Type", "application/octet-stream")
-	response, err := (&http.Client{Transport: round}).Do(request)
+	source := &failing{}
+	defer source.Close()
+	response, err := r.client.sendOnce(ctx, r.repo, transport.PushScope, func() (*http.Request, error) {
+		if err := source.open(from); err != nil {
+			return nil, err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, target, source)
+		if err != nil {
+			return nil, err
+		}
+		if request.ContentLength = d.Size; d.Size == 0 {
+			request.Body = http.NoBody
+		}
+		request.Header.Set("Content-Type", "application/octet-stream")
+		return request, nil
+	})
 	if source.err != nil { // what went wrong first
 		if err == nil {
 			response.Body.Close()
@@ -244,7 +253,7 @@ func (r *Repository) stream(ctx context.Context, target string, d Descriptor, fr
 	if response.StatusCode != http.StatusCreated {
 		return answer(response, "uploading "+d.Digest.String()+" to "+r.label)
 	}
-	return nil
+	return stored(response, r.repo, d.Digest)
 }
 
 // failing keeps the error that reading ended with.
@@ -253,9 +262,37 @@ type failing struct {
 	err error
 }
 
+// open begins to read, anew where it was begun.
+func (f *failing) open(from Origin) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	content, err := from.Open()
+	if err != nil {
+		f.err = err
+		return err
+	}
+	f.ReadCloser = content
+	return nil
+}
+
+// Close ends the reading; more than once does no harm.
+func (f *failing) Close() error {
+	if f.ReadCloser == nil {
+		return nil
+	}
+	content := f.ReadCloser
+	f.ReadCloser = nil
+	return content.Close()
+}
+
 // Read keeps an error that is not the end.
 func (f *failing) Read(p []byte) (int, error) {
-	n, err := f.ReadCloser.Read(p)
+	content := f.ReadCloser
+	if content == nil {
+		return 0, fs.ErrClosed
+	}
+	n, err := content.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		f.err = err
 	}
@@ -266,7 +303,7 @@ func (f *failing) Read(p []byte) (int, error) {
 // also where it is there: a registry lists a referrer when it is written.
 // listed says that the registry said that it does.
 func (r *Repository) PutManifest(ctx context.Context, m Manifest, again bool) (how Transfer, listed bool, err error) {
-	response, err := r.client.do(ctx, r.repo, transport.PullScope, http.MethodHead, "manifests/"+m.Digest.String(), map[string]string{"Accept": manifestTypes}, nil)
+	response, err := r.client.do(ctx, r.repo, transport.PushScope, http.MethodHead, "manifests/"+m.Digest.String(), map[string]string{"Accept": manifestTypes}, nil)
 	if err != nil {
 		return 0, false, err
 	}
@@ -281,8 +318,8 @@ func (r *Repository) PutManifest(ctx context.Context, m Manifest, again bool) (h
 	default:
 		return 0, false, answer(response, "asking "+r.label+" for the manifest "+m.Digest.String())
 	}
-	about, err := r.client.putManifest(ctx, r.repo, m.Digest.String(), m.MediaType, m.Content, "")
-	return how, about != "" && about == m.Subject.String(), err
+	said, err := r.client.putManifest(ctx, r.repo, m.Digest.String(), m.MediaType, m.Content, "")
+	return how, !m.Subject.IsZero() && said == m.Subject.String(), err
 }
 
 // List makes referrers findable that the registry did not say that it lists
@@ -298,18 +335,12 @@ func (r *Repository) List(ctx context.Context, about subject.Digest, referrers [
 		}
 		return nil
 	}
-	tag := fallbackTag(about)
-	return r.client.update(ctx, r.repo, tag, func(ctx context.Context) (revision, error) {
-		index, before, err := r.client.index(ctx, r.repo, tag)
-		if err != nil {
-			return revision{}, err
+	return r.client.updateIndex(ctx, r.repo, fallbackTag(about), func(list []descriptor) ([]descriptor, error) {
+		list = append(slices.Clip(list), missingFrom(list, referrers)...)
+		if len(list) > limit.Referrers {
+			return nil, &limit.Error{What: "the list of referrers with those that are copied", Bound: limit.Referrers, Unit: "entries"}
 		}
-		missing := missingFrom(index.Manifests, referrers)
-		if len(missing) == 0 {
-			return revision{before: before, done: true}, nil
-		}
-		content, err := withReferrers(index, missing)
-		return revision{mediaType: ociIndexType, content: content, before: before}, err
+		return list, nil
 	})
 }
 
@@ -326,7 +357,7 @@ func (r *Repository) Merge(ctx context.Context, tag string, m Manifest) (added i
 			return revision{before: before, done: true}, nil
 		case before.IsZero():
 			added = len(m.Layers())
-			return revision{mediaType: m.MediaType, content: m.Content, before: before}, nil
+			return revision{mediaType: m.MediaType, content: m.Content}, nil
 		}
 		missing := missingLayers(have.Layers, m.Layers())
 		if len(missing) == 0 {
@@ -334,13 +365,10 @@ func (r *Repository) Merge(ctx context.Context, tag string, m Manifest) (added i
 		}
 		added = len(missing)
 		merged, config, err := withLayers(have, missing, tag)
-		if err != nil {
-			return revision{}, err
+		if err == nil {
+			err = r.client.upload(ctx, r.repo, config)
 		}
-		if err := r.client.upload(ctx, r.repo, config); err != nil {
-			return revision{}, err
-		}
-		return revision{mediaType: merged.mediaType, content: merged.content, before: before}, nil
+		return revision{mediaType: merged.mediaType, content: merged.content, before: before}, err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%s:%s: %w", r, tag, err)
@@ -367,9 +395,22 @@ func (r *Repository) Name(ctx context.Context, m Manifest, tag string, was subje
 	if !was.IsZero() {
 		condition = was.String()
 	}
-	_, err := r.client.putManifest(ctx, r.repo, tag, m.MediaType, m.Content, condition)
+	put := func(condition string) error {
+		_, err := r.client.putManifest(ctx, r.repo, tag, m.MediaType, m.Content, condition)
+		return err
+	}
+	err := put(condition)
 	if errors.Is(err, errLost) {
-		return fmt.Errorf("%s:%s was moved by somebody else meanwhile, and was left alone", r, tag)
+		// Some refuse every condition; then what is there now says whether it held.
+		now, readErr := r.client.manifest(ctx, r.repo, tag)
+		switch {
+		case readErr == nil && now.digest == m.Digest:
+			return nil
+		case readErr == nil && now.digest == was || IsNotFound(readErr) && was.IsZero():
+			err = put("")
+		default:
+			return fmt.Errorf("%s:%s was moved by somebody else meanwhile, and was left alone", r, tag)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("tagging %s:%s: %w", r, tag, err)
@@ -379,12 +420,3 @@ func (r *Repository) Name(ctx context.Context, m Manifest, tag string, was subje
 
 // ociIndexType is the media type of a fallback list.
 const ociIndexType = "application/vnd.oci.image.index.v1+json"
-
-// withReferrers is a list of referrers with some more.
-func withReferrers(index imageIndex, more []descriptor) ([]byte, error) {
-	index.SchemaVersion, index.MediaType = 2, ociIndexType
-	if index.Manifests = append(slices.Clip(index.Manifests), more...); len(index.Manifests) > limit.Referrers {
-		return nil, &limit.Error{What: "the list of referrers with those that are copied", Bound: limit.Referrers, Unit: "entries"}
-	}
-	return encodeBounded(index, "the list of referrers with those that are copied")
-}
