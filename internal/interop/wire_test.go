@@ -15,7 +15,7 @@ import (
 // them proves nothing, and fails the test.
 func (s *stage) sends(w *wire, allowed []string, path string, arguments ...string) (out string, err error, sent []string) {
 	s.t.Helper()
-	w.take()
+	w.forget()
 	command := exec.Command(path, arguments...)
 	command.Dir, command.Env = s.dir, s.env
 	content, err := command.CombinedOutput()
@@ -35,7 +35,7 @@ func (s *stage) sends(w *wire, allowed []string, path string, arguments ...strin
 // hears tries the tap on every kind of traffic.
 func (w *wire) hears() {
 	w.t.Helper()
-	w.take()
+	w.forget()
 	var want []string
 	for _, address := range []string{"tcp 169.254.169.254:80", "tcp 203.0.113.5:4711", "tcp [2001:db8::1]:443", "udp 203.0.113.5:123", "udp [2001:db8::1]:53"} {
 		network, where, _ := strings.Cut(address, " ")

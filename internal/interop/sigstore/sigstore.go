@@ -130,7 +130,8 @@ func (s *Stack) rekorSigner(dir string) (string, error) {
 func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctlog string) (*Authority, error) {
 	p, err := s.launch(ctx, filepath.Join(config.Peers, "fulcio"), filepath.Join(config.Dir, name+".log"), 3, func(ports []string) []string {
 		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--grpc-host=127.0.0.1", "--grpc-port=" + ports[1], "--metrics-port=" + ports[2],
-			"--ca=ephemeralca", "--ct-log-url=" + ctlog, "--config-path=" + configFile, "--legacy-unix-domain-socket=@assay-fulcio-" + ports[0]}
+			"--ca=ephemeralca", "--ct-log-url=" + ctlog, "--config-path=" + configFile, "--legacy-unix-domain-socket=@assay-fulcio-" + ports[0],
+			"--log_type=prod"}
 	}, "/healthz")
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (s *Stack) rekor(ctx context.Context, config Config, private string) error 
 
 func (s *Stack) timestamps(ctx context.Context, config Config) error {
 	p, err := s.launch(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), 1, func(ports []string) []string {
-		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--scheme=http", "--timestamp-signer=memory", "--disable-ntp-monitoring"}
+		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--scheme=http", "--timestamp-signer=memory", "--disable-ntp-monitoring", "--log-type=prod"}
 	}, "/ping")
 	if err != nil {
 		return err
