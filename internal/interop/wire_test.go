@@ -13,7 +13,7 @@ import (
 // sends runs a program in the namespace, and gives what it printed and what it
 // sent to anywhere but the allowed addresses. One that sent nothing to one of
 // them proves nothing, and fails the test.
-func (s *stage) sends(w *wire, allowed []string, path string, arguments ...string) (out string, err error, sent []string) {
+func (s *stage) sends(w *wire, allowed []string, path string, arguments ...string) (out string, sent []string, err error) {
 	s.t.Helper()
 	w.forget()
 	command := exec.Command(path, arguments...)
@@ -29,7 +29,7 @@ func (s *stage) sends(w *wire, allowed []string, path string, arguments ...strin
 		protocol, address, _ := strings.Cut(what, " ")
 		return protocol == "tcp" && slices.Contains(allowed, address)
 	})
-	return string(content), err, sent
+	return string(content), sent, err
 }
 
 // hears tries the tap on every kind of traffic.
@@ -92,7 +92,7 @@ func TestNothingUnasked(t *testing.T) {
 				{nil, []string{"tree", "oci:layout"}},
 				{[]string{host}, []string{"copy", "oci:layout", host + "/wire/back:one"}},
 			} {
-				out, err, sent := s.sends(w, step.contacts, assay, step.arguments...)
+				out, sent, err := s.sends(w, step.contacts, assay, step.arguments...)
 				if err != nil {
 					t.Fatalf("assay %s: %v\n%s", strings.Join(step.arguments, " "), err, out)
 				}
@@ -102,7 +102,7 @@ func TestNothingUnasked(t *testing.T) {
 			}
 			// The control. cosign cannot sign without its TUF repository, or
 			// can and says so: that it looked is what counts.
-			_, _, sent := s.sends(w, nil, cosign, "sign", "--yes", "--key", "ci.key", image)
+			_, sent, _ := s.sends(w, nil, cosign, "sign", "--yes", "--key", "ci.key", image)
 			want := "name tuf-repo-cdn.sigstore.dev"
 			if proxies != nil {
 				want = "tcp " + proxy
