@@ -11,6 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -19,24 +22,26 @@ import (
 // other tests needs most of it.
 const patience = 60 * time.Second
 
-// process is a running server. Its log is a file, url where it answers.
+// process is a running server. Its log is a file, url where it answers, port
+// the one in it.
 type process struct {
-	url, log string
-	command  *exec.Cmd
-	ended    chan struct{} // closed when the process is gone
-	err      error         // what Wait said; read after ended
+	url, port, log string
+	command        *exec.Cmd
+	ended          chan struct{} // closed when the process is gone
+	err            error         // what Wait said; read after ended
 }
 
 // launch starts a server on free ports and waits until it answers at path of
 // its first port. Somebody may take a port between its choice and its use:
-// a server that ends before it answers gets new ones, twice.
+// a server that ends before it answers gets new ones, twice, and what somebody
+// else answers there counts for nothing.
 func (s *Stack) launch(ctx context.Context, binary, log string, ports int, arguments func(ports []string) []string, path string) (*process, error) {
 	if _, err := os.Stat(binary); err != nil {
 		return nil, fmt.Errorf("%w; .ci/peers builds it", err)
 	}
 	var failed error
 	for range 3 {
-		list, err := freePorts(ports)
+		list, err := s.freePorts(ports)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +52,7 @@ func (s *Stack) launch(ctx context.Context, binary, log string, ports int, argum
 		s.lock.Lock()
 		s.processes = append(s.processes, p)
 		s.lock.Unlock()
-		p.url = "http://127.0.0.1:" + list[0]
+		p.url, p.port = "http://127.0.0.1:"+list[0], list[0]
 		if failed = p.ready(ctx, path); failed == nil {
 			return p, nil
 		}
@@ -93,16 +98,22 @@ func (p *process) end() {
 	<-p.ended
 }
 
-// ready polls path until the server answers it with 200.
+// ready polls path until this very server answers it with 200.
 func (p *process) ready(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	var last error
+	last := errors.New("it does not listen")
 	for {
-		if _, last = get(ctx, p.url+path); last == nil {
-			return nil
+		own, err := p.listens()
+		if err != nil {
+			return err
+		}
+		if own {
+			if _, last = get(ctx, p.url+path); last == nil {
+				return nil
+			}
 		}
 		select {
 		case <-p.ended:
@@ -112,6 +123,37 @@ func (p *process) ready(ctx context.Context, path string) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// listens says whether it is this process that listens on its port: the
+// listening socket of the kernel's table is among the process's open files.
+func (p *process) listens() (bool, error) {
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return false, err
+	}
+	port, err := strconv.ParseUint(p.port, 10, 16)
+	if err != nil {
+		return false, err
+	}
+	const local, state, inode, listening = 1, 3, 9, "0A" // fields, see proc(5)
+	address := fmt.Sprintf("0100007F:%04X", port)        // 127.0.0.1, in the machine's order
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) <= inode || fields[local] != address || fields[state] != listening {
+			continue
+		}
+		dir := fmt.Sprintf("/proc/%d/fd", p.command.Process.Pid)
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			return false, nil // the process is gone
+		}
+		return slices.ContainsFunc(files, func(file os.DirEntry) bool {
+			to, err := os.Readlink(filepath.Join(dir, file.Name()))
+			return err == nil && to == "socket:["+fields[inode]+"]"
+		}), nil
+	}
+	return false, nil
 }
 
 // get fetches a small page; anything but 200 is an error.
@@ -132,10 +174,13 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	return content, err
 }
 
-// freePorts finds ports on 127.0.0.1 that nothing listens on now.
-func freePorts(n int) ([]string, error) {
+// freePorts finds ports on 127.0.0.1 that nothing listens on now, and that no
+// other part of the stack was given.
+func (s *Stack) freePorts(n int) ([]string, error) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
 	var list []string
-	for range n {
+	for len(list) < n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
@@ -145,7 +190,10 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, port)
+		if !s.given[port] {
+			s.given[port] = true
+			list = append(list, port)
+		}
 	}
 	return list, nil
 }

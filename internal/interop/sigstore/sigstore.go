@@ -54,15 +54,17 @@ type Stack struct {
 	ctlog     *ctlog
 	rekorKey  ed25519.PublicKey
 	timeChain [][]byte // DER, leaf first
+
+	lock      sync.Mutex      // of what is below, while the parts start
+	given     map[string]bool // ports
 	processes []*process
 	closers   []func()
-	lock      sync.Mutex // of processes and closers while the parts start
 }
 
 // Start brings the stack up. Its processes end with ctx, with Close, and with
 // this process.
 func Start(ctx context.Context, config Config) (*Stack, error) {
-	s := &Stack{}
+	s := &Stack{given: map[string]bool{}}
 	if err := s.start(ctx, config); err != nil {
 		logs := s.Logs(20)
 		s.Close()
