@@ -22,10 +22,11 @@ import (
 // other tests needs most of it.
 const patience = 60 * time.Second
 
-// process is a running server. Its log is a file, url where it answers, port
-// the one in it.
+// process is a running server. Its log is a file, url where transport finds it,
+// port the one that it listens on; "" with a socket of its own.
 type process struct {
 	url, port, log string
+	transport      *http.Transport
 	command        *exec.Cmd
 	ended          chan struct{} // closed when the process is gone
 	err            error         // what Wait said; read after ended
@@ -45,14 +46,11 @@ func (s *Stack) launch(ctx context.Context, binary, log string, ports int, argum
 		if err != nil {
 			return nil, err
 		}
-		p, err := run(ctx, binary, log, arguments(list))
+		p, err := s.run(ctx, binary, log, arguments(list), 0)
 		if err != nil {
 			return nil, err
 		}
-		s.lock.Lock()
-		s.processes = append(s.processes, p)
-		s.lock.Unlock()
-		p.url, p.port = "http://127.0.0.1:"+list[0], list[0]
+		p.url, p.port, p.transport = "http://127.0.0.1:"+list[0], list[0], &http.Transport{MaxIdleConnsPerHost: 128}
 		if failed = p.ready(ctx, path); failed == nil {
 			return p, nil
 		}
@@ -63,11 +61,36 @@ func (s *Stack) launch(ctx context.Context, binary, log string, ports int, argum
 	return nil, failed
 }
 
+// launchApart starts a server that listens on the socket, and on ports that
+// nobody may choose: it gets a network of its own, in which they are free.
+// Where that is not allowed, it runs without, and only once on a machine.
+func (s *Stack) launchApart(ctx context.Context, binary, log, socket string, arguments []string, path string) (*process, error) {
+	if _, err := os.Stat(binary); err != nil {
+		return nil, fmt.Errorf("%w; .ci/peers builds it", err)
+	}
+	apart := uintptr(syscall.CLONE_NEWNET)
+	if os.Getuid() != 0 {
+		apart |= syscall.CLONE_NEWUSER
+	}
+	p, err := s.run(ctx, binary, log, arguments, apart)
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) {
+		p, err = s.run(ctx, binary, log, arguments, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.url, p.transport = "http://"+filepath.Base(socket), &http.Transport{MaxIdleConnsPerHost: 128, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}
+	return p, p.ready(ctx, path)
+}
+
 var errEnded = errors.New("it ended before it answered")
 
 // run starts a process that dies with this one: the thread that starts it
-// stays until it is gone, because the kernel looks at that thread.
-func run(ctx context.Context, binary, log string, arguments []string) (*process, error) {
+// stays until it is gone, because the kernel looks at that thread. namespaces
+// are flags of clone(2), of those that it gets for itself.
+func (s *Stack) run(ctx context.Context, binary, log string, arguments []string, namespaces uintptr) (*process, error) {
 	output, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -77,7 +100,7 @@ func run(ctx context.Context, binary, log string, arguments []string) (*process,
 	p.command.Dir = filepath.Dir(log)
 	p.command.Env = []string{"HOME=" + filepath.Dir(log), "PATH=/usr/bin:/bin", "TMPDIR=" + filepath.Dir(log)}
 	p.command.Stdout, p.command.Stderr = output, output
-	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
 	started := make(chan error)
 	go func() {
 		defer output.Close()
@@ -90,7 +113,13 @@ func run(ctx context.Context, binary, log string, arguments []string) (*process,
 			close(p.ended)
 		}
 	}()
-	return p, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	s.lock.Lock()
+	s.processes = append(s.processes, p)
+	s.lock.Unlock()
+	return p, nil
 }
 
 func (p *process) end() {
@@ -111,7 +140,7 @@ func (p *process) ready(ctx context.Context, path string) error {
 			return err
 		}
 		if own {
-			if _, last = get(ctx, p.url+path); last == nil {
+			if _, last = p.get(ctx, path); last == nil {
 				return nil
 			}
 		}
@@ -128,6 +157,9 @@ func (p *process) ready(ctx context.Context, path string) error {
 // listens says whether it is this process that listens on its port: the
 // listening socket of the kernel's table is among the process's open files.
 func (p *process) listens() (bool, error) {
+	if p.port == "" {
+		return true, nil // nobody else knows its socket
+	}
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return false, err
@@ -157,19 +189,19 @@ func (p *process) listens() (bool, error) {
 }
 
 // get fetches a small page; anything but 200 is an error.
-func get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (p *process) get(ctx context.Context, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: p.transport}).Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", url, response.Status, content)
+		err = fmt.Errorf("%s: %s: %s", request.URL, response.Status, content)
 	}
 	return content, err
 }

@@ -74,6 +74,9 @@ func Start(ctx context.Context, config Config) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context, config Config) error {
+	if longest := 80; len(config.Dir) > longest {
+		return fmt.Errorf("%s is too long a path: there will be sockets in it, and %d bytes is what their paths have room for", config.Dir, longest)
+	}
 	if config.Checkpoint == 0 {
 		config.Checkpoint = 200 * time.Millisecond
 	}
@@ -138,7 +141,7 @@ func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctl
 	if err != nil {
 		return nil, err
 	}
-	content, err := get(ctx, p.url+"/api/v1/rootCert")
+	content, err := p.get(ctx, "/api/v1/rootCert")
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctl
 	if err != nil {
 		return nil, fmt.Errorf("%s: its root: %w", name, err)
 	}
-	service, err := s.front(p.url, "")
+	service, err := s.front(p, "")
 	if err != nil {
 		return nil, err
 	}
@@ -167,25 +170,26 @@ func (s *Stack) rekor(ctx context.Context, config Config, private string) error 
 	if err != nil {
 		return err
 	}
-	s.Rekor, err = s.front(p.url, "")
+	s.Rekor, err = s.front(p, "")
 	return err
 }
 
 func (s *Stack) timestamps(ctx context.Context, config Config) error {
-	p, err := s.launch(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), 1, func(ports []string) []string {
-		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--scheme=http", "--timestamp-signer=memory", "--disable-ntp-monitoring", "--log-type=prod"}
-	}, "/ping")
+	// Its metrics listen on port 2112 of every address, whatever it is told.
+	socket := filepath.Join(config.Dir, "timestamps.sock")
+	p, err := s.launchApart(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), socket,
+		[]string{"serve", "--scheme=unix", "--socket-path=" + socket, "--timestamp-signer=memory", "--disable-ntp-monitoring", "--log-type=prod"}, "/ping")
 	if err != nil {
 		return err
 	}
-	content, err := get(ctx, p.url+"/api/v1/timestamp/certchain")
+	content, err := p.get(ctx, "/api/v1/timestamp/certchain")
 	if err != nil {
 		return err
 	}
 	if s.timeChain, err = certificates(content); err != nil {
 		return fmt.Errorf("timestamp authority: its chain: %w", err)
 	}
-	s.Timestamps, err = s.front(p.url, "/api/v1/timestamp")
+	s.Timestamps, err = s.front(p, "/api/v1/timestamp")
 	return err
 }
 
