@@ -3,7 +3,6 @@
 package interop_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/seed-161fc314/assay/internal/interop/sigstore"
@@ -53,5 +52,3 @@ func TestStackIsSigstore(t *testing.T) {
 		t.Errorf("cosign takes alice for eve\n%s", out)
 	}
 }
-
-var _ = os.Getenv

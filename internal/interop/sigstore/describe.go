@@ -27,6 +27,8 @@ type Root struct {
 	// Since and Until bound the validity of every part; zero is yesterday, and
 	// no end.
 	Since, Until time.Time
+	// AuthoritiesUntil is Until for the certificate authorities alone.
+	AuthoritiesUntil time.Time
 	// Without the transparency log, the certificate transparency log, or the
 	// timestamp authority.
 	WithoutLog, WithoutCTLog, WithoutTimestamps bool
@@ -39,8 +41,12 @@ func (s *Stack) TrustedRoot(r Root) ([]byte, error) {
 	}
 	valid := period(r.Since, r.Until)
 	root := &trustroot.TrustedRoot{MediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
+	authoritiesValid := valid
+	if !r.AuthoritiesUntil.IsZero() {
+		authoritiesValid = period(r.Since, r.AuthoritiesUntil)
+	}
 	for _, authority := range r.Authorities {
-		root.CertificateAuthorities = append(root.CertificateAuthorities, certificateAuthority(authority.URL, authority.chain, valid))
+		root.CertificateAuthorities = append(root.CertificateAuthorities, certificateAuthority(authority.URL, authority.chain, authoritiesValid))
 	}
 	if !r.WithoutTimestamps {
 		root.TimestampAuthorities = append(root.TimestampAuthorities, certificateAuthority(s.Timestamps.URL, s.timeChain, valid))

@@ -49,15 +49,15 @@ func (s *Service) Forget() {
 }
 
 // front puts a counting proxy before a server; path is what its URL ends with.
-func (s *Stack) front(behind, path string) (*Service, error) {
-	target, err := url.Parse(behind)
+func (s *Stack) front(behind *process, path string) (*Service, error) {
+	target, err := url.Parse(behind.url)
 	if err != nil {
 		return nil, err
 	}
 	service := &Service{}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: &http.Transport{MaxIdleConnsPerHost: 128},
+		Transport: behind.transport,
 	}
 	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

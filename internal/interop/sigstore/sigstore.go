@@ -54,15 +54,17 @@ type Stack struct {
 	ctlog     *ctlog
 	rekorKey  ed25519.PublicKey
 	timeChain [][]byte // DER, leaf first
+
+	lock      sync.Mutex      // of what is below, while the parts start
+	given     map[string]bool // ports
 	processes []*process
 	closers   []func()
-	lock      sync.Mutex // of processes and closers while the parts start
 }
 
 // Start brings the stack up. Its processes end with ctx, with Close, and with
 // this process.
 func Start(ctx context.Context, config Config) (*Stack, error) {
-	s := &Stack{}
+	s := &Stack{given: map[string]bool{}}
 	if err := s.start(ctx, config); err != nil {
 		logs := s.Logs(20)
 		s.Close()
@@ -72,6 +74,9 @@ func Start(ctx context.Context, config Config) (*Stack, error) {
 }
 
 func (s *Stack) start(ctx context.Context, config Config) error {
+	if longest := 80; len(config.Dir) > longest {
+		return fmt.Errorf("%s is too long a path: there will be sockets in it, and %d bytes is what their paths have room for", config.Dir, longest)
+	}
 	if config.Checkpoint == 0 {
 		config.Checkpoint = 200 * time.Millisecond
 	}
@@ -130,12 +135,13 @@ func (s *Stack) rekorSigner(dir string) (string, error) {
 func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctlog string) (*Authority, error) {
 	p, err := s.launch(ctx, filepath.Join(config.Peers, "fulcio"), filepath.Join(config.Dir, name+".log"), 3, func(ports []string) []string {
 		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--grpc-host=127.0.0.1", "--grpc-port=" + ports[1], "--metrics-port=" + ports[2],
-			"--ca=ephemeralca", "--ct-log-url=" + ctlog, "--config-path=" + configFile, "--legacy-unix-domain-socket=@assay-fulcio-" + ports[0]}
+			"--ca=ephemeralca", "--ct-log-url=" + ctlog, "--config-path=" + configFile, "--legacy-unix-domain-socket=@assay-fulcio-" + ports[0],
+			"--log_type=prod"}
 	}, "/healthz")
 	if err != nil {
 		return nil, err
 	}
-	content, err := get(ctx, p.url+"/api/v1/rootCert")
+	content, err := p.get(ctx, "/api/v1/rootCert")
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctl
 	if err != nil {
 		return nil, fmt.Errorf("%s: its root: %w", name, err)
 	}
-	service, err := s.front(p.url, "")
+	service, err := s.front(p, "")
 	if err != nil {
 		return nil, err
 	}
@@ -164,25 +170,26 @@ func (s *Stack) rekor(ctx context.Context, config Config, private string) error 
 	if err != nil {
 		return err
 	}
-	s.Rekor, err = s.front(p.url, "")
+	s.Rekor, err = s.front(p, "")
 	return err
 }
 
 func (s *Stack) timestamps(ctx context.Context, config Config) error {
-	p, err := s.launch(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), 1, func(ports []string) []string {
-		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--scheme=http", "--timestamp-signer=memory", "--disable-ntp-monitoring"}
-	}, "/ping")
+	// Its metrics listen on port 2112 of every address, whatever it is told.
+	socket := filepath.Join(config.Dir, "timestamps.sock")
+	p, err := s.launchApart(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), socket,
+		[]string{"serve", "--scheme=unix", "--socket-path=" + socket, "--timestamp-signer=memory", "--disable-ntp-monitoring", "--log-type=prod"}, "/ping")
 	if err != nil {
 		return err
 	}
-	content, err := get(ctx, p.url+"/api/v1/timestamp/certchain")
+	content, err := p.get(ctx, "/api/v1/timestamp/certchain")
 	if err != nil {
 		return err
 	}
 	if s.timeChain, err = certificates(content); err != nil {
 		return fmt.Errorf("timestamp authority: its chain: %w", err)
 	}
-	s.Timestamps, err = s.front(p.url, "/api/v1/timestamp")
+	s.Timestamps, err = s.front(p, "/api/v1/timestamp")
 	return err
 }
 

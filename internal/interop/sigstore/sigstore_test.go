@@ -9,8 +9,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -154,7 +156,7 @@ func TestIssuerTokens(t *testing.T) {
 
 func fetch(t *testing.T, url string, into any) {
 	t.Helper()
-	content, err := get(t.Context(), url)
+	content, err := (&process{url: url, transport: &http.Transport{}}).get(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +188,59 @@ func TestServerThatEnds(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "it ended before it answered: exit status 1") {
 		t.Fatalf("%v", err)
 	}
-	if said := strings.Count(err.Error(), "timestamp-server: the port is taken"); said != 3 {
-		t.Errorf("its log shows %d attempts, want 3\n%v", said, err)
+	// The timestamp authority has a socket of its own, which nobody takes.
+	for name, want := range map[string]int{"rekor-server-posix": 3, "timestamp-server": 1} {
+		if said := strings.Count(err.Error(), name+": the port is taken"); said != want {
+			t.Errorf("the log of %s shows %d attempts, want %d\n%v", name, said, want, err)
+		}
+	}
+}
+
+// TestLongDirectory: sockets have short paths.
+func TestLongDirectory(t *testing.T) {
+	_, err := Start(t.Context(), Config{Dir: "/" + strings.Repeat("a", 80), Peers: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "too long a path") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestListens: that something listens on a process's port is not enough; the
+// process must be who listens.
+func TestListens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := exec.Command("cat")
+	input, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		input.Close()
+		if err := other.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	self := &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}
+	for name, test := range map[string]struct {
+		process process
+		want    bool
+	}{
+		"itself":       {process{port: port, command: self}, true},
+		"another":      {process{port: port, command: other}, false},
+		"another port": {process{port: "1", command: self}, false},
+	} {
+		if got, err := test.process.listens(); err != nil || got != test.want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }
