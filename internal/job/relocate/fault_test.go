@@ -188,7 +188,7 @@ func TestBounds(t *testing.T) {
 			d := s.blob(sigLayer, "payload")
 			s.put(fallback(digestOf(t, image))+".sig", ociManifest, manifest(s.blob(ociConfig, "{}"), "", strings.Split(strings.Repeat(d+"\n", limit.AttachmentLayers)+d, "\n")...))
 			return image
-		}, fmt.Sprint(limit.Layers, " layers")},
+		}, fmt.Sprint(limit.AttachmentLayers, " layers")},
 		{"layers", func(s *shop) string {
 			d := s.blob(ociLayer, "layer")
 			return s.put("v1", ociManifest, manifest(s.blob(ociConfig, "{}"), "", strings.Split(strings.Repeat(d+"\n", limit.Layers)+d, "\n")...))
