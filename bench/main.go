@@ -18,7 +18,7 @@ import (
 func main() {
 	runs := flag.Int("runs", 15, "how often each command runs")
 	assay := flag.String("assay", "./assay", "the binary to measure")
-	suite := flag.String("suite", "all", "what to measure: signing, scan or all")
+	suite := flag.String("suite", "all", "what to measure: scan, signing, verifying or all")
 	export := flag.String("osv", "", "an all.zip of OSV's PyPI export to match against (default: made up)")
 	flag.Parse()
 	if err := run(*runs, *assay, *suite, *export, os.Getenv("ASSAY_PEERS")); err != nil {
@@ -35,12 +35,14 @@ type bench struct {
 	host   string
 	export string
 	runs   int
+	// counted is the registry in this process, where a suite has one.
+	counted *counted
 }
 
 func run(runs int, assay, suite, export, peers string) error {
-	suites := map[string]func(*bench) error{"signing": (*bench).signing, "scan": (*bench).scan}
+	suites := map[string]func(*bench) error{"signing": (*bench).signing, "verifying": (*bench).verifying, "scan": (*bench).scan}
 	if suite != "all" && suites[suite] == nil {
-		return fmt.Errorf("-suite %s: want signing, scan or all", suite)
+		return fmt.Errorf("-suite %s: want scan, signing, verifying or all", suite)
 	}
 	if peers == "" {
 		return errors.New("ASSAY_PEERS is not set; run `make bench`")
@@ -62,7 +64,7 @@ func run(runs int, assay, suite, export, peers string) error {
 	b := &bench{dir: dir, assay: binary, peers: peers, runs: runs, export: export,
 		env: append(os.Environ(), "HOME="+dir, "COSIGN_PASSWORD=bench", "ASSAY_PASSWORD=bench", "XDG_CACHE_HOME="+dir+"/cache", "XDG_DATA_HOME="+dir+"/data")}
 	fmt.Printf("%d runs each, medians; %s\n\n", runs, machine())
-	for _, name := range []string{"scan", "signing"} {
+	for _, name := range []string{"scan", "signing", "verifying"} {
 		if suite == name || suite == "all" {
 			if err := suites[name](b); err != nil {
 				return fmt.Errorf("%s: %w", name, err)

@@ -16,6 +16,7 @@ import (
 type sample struct {
 	wall, cpu time.Duration
 	memory    int64 // bytes, at its peak
+	requests  int64 // that the counted registry was asked meanwhile
 }
 
 // contest is one thing that both can do. codes are the exit codes that both
@@ -24,6 +25,8 @@ type contest struct {
 	name        string
 	assay, peer []string
 	codes       []int
+	// runs is how often; 0 is the bench's.
+	runs int
 }
 
 func machine() string {
@@ -39,16 +42,24 @@ func machine() string {
 
 // table measures every contest and prints a row for each.
 func (b *bench) table(peer string, contests []contest) error {
-	fmt.Printf("%-44s %10s %10s %7s %9s %9s %7s %9s %9s\n", "", "assay", peer, "ratio", "cpu", "cpu", "ratio", "memory", "memory")
+	fmt.Printf("%-52s %10s %10s %7s %9s %9s %7s %9s %9s", "", "assay", peer, "ratio", "cpu", "cpu", "ratio", "memory", "memory")
+	if b.counted != nil {
+		fmt.Printf(" %9s", "requests")
+	}
+	fmt.Println()
 	for _, c := range contests {
 		ours, theirs, err := b.measure(c)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		fmt.Printf("%-44s %10s %10s %6.1fx %9s %9s %6.1fx %6.1f MiB %6.1f MiB\n", c.name,
+		fmt.Printf("%-52s %10s %10s %6.1fx %9s %9s %6.1fx %6.1f MiB %6.1f MiB", c.name,
 			ours.wall.Round(100*time.Microsecond), theirs.wall.Round(100*time.Microsecond), float64(theirs.wall)/float64(ours.wall),
 			ours.cpu.Round(100*time.Microsecond), theirs.cpu.Round(100*time.Microsecond), float64(theirs.cpu)/float64(ours.cpu),
 			float64(ours.memory)/(1<<20), float64(theirs.memory)/(1<<20))
+		if b.counted != nil {
+			fmt.Printf(" %4d %4d", ours.requests, theirs.requests)
+		}
+		fmt.Println()
 	}
 	fmt.Println()
 	return nil
@@ -57,7 +68,11 @@ func (b *bench) table(peer string, contests []contest) error {
 // measure runs both in turn, so that a disturbance of the machine hits both.
 func (b *bench) measure(c contest) (ours, theirs sample, err error) {
 	var a, p []sample
-	for range b.runs {
+	runs := c.runs
+	if runs == 0 {
+		runs = b.runs
+	}
+	for range runs {
 		one, err := b.once(c.assay, c.codes...)
 		if err != nil {
 			return sample{}, sample{}, err
@@ -81,9 +96,10 @@ func median(samples []sample) sample {
 		return values[len(values)/2]
 	}
 	return sample{
-		wall:   time.Duration(pick(func(s sample) int64 { return int64(s.wall) })),
-		cpu:    time.Duration(pick(func(s sample) int64 { return int64(s.cpu) })),
-		memory: pick(func(s sample) int64 { return s.memory }),
+		wall:     time.Duration(pick(func(s sample) int64 { return int64(s.wall) })),
+		cpu:      time.Duration(pick(func(s sample) int64 { return int64(s.cpu) })),
+		memory:   pick(func(s sample) int64 { return s.memory }),
+		requests: pick(func(s sample) int64 { return s.requests }),
 	}
 }
 
@@ -94,6 +110,9 @@ func (b *bench) once(arguments []string, codes ...int) (sample, error) {
 	command.Dir, command.Env = b.dir, b.env
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
+	if b.counted != nil {
+		b.counted.requests.Store(0)
+	}
 	start := time.Now()
 	err := command.Run()
 	wall := time.Since(start)
@@ -106,5 +125,9 @@ func (b *bench) once(arguments []string, codes ...int) (sample, error) {
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		memory = usage.Maxrss << 10
 	}
-	return sample{wall: wall, cpu: state.UserTime() + state.SystemTime(), memory: memory}, nil
+	s := sample{wall: wall, cpu: state.UserTime() + state.SystemTime(), memory: memory}
+	if b.counted != nil {
+		s.requests = b.counted.requests.Load()
+	}
+	return s, nil
 }
