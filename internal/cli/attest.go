@@ -26,10 +26,10 @@ A whole statement is what --statement takes, and signs as it is; the image must 
 one of its subjects. Without an image, it goes into the file --bundle.
 
 With --bundle, the statement is about a FILE (or a digest, sha256:…), and goes into
-that Sigstore bundle; nothing is contacted.
+that Sigstore bundle.
 
 With --refresh, what is signed is a new scan: the packages are those of the SBOMs
-that the same key (or --sbom-key) signed about the image, the advisories those of
+that the same signer (or --sbom-key) signed about the image, the advisories those of
 --db, and both vulnerability types are written. No layer is pulled.`
 
 // attestFlags say what an attestation says.
@@ -43,7 +43,7 @@ func newAttest(host *Host) *cobra.Command {
 	flags := attestFlags{}
 	command := &cobra.Command{
 		Use: "attest IMAGE|FILE…", Short: "Sign a statement about images or files",
-		Long: attestHelp + batchHelp,
+		Long: attestHelp + keylessHelp + batchHelp,
 		Example: "  assay attest --key assay.key --type cyclonedx --predicate sbom.cdx.json registry.example.com/app@sha256:…\n" +
 			"  assay attest --key assay.key --refresh registry.example.com/app:1.0\n" +
 			"  assay attest --key assay.key --type slsaprovenance1 --predicate p.json --bundle app.sigstore.json app.tar.gz\n" +

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 
@@ -17,18 +18,31 @@ type batchFlags struct {
 	parallel int
 }
 
-// defaultParallel is how many references are worked on at once.
+// defaultParallel is how many references are worked on at once. A log answers
+// all that came in between two of its checkpoints together, so that a run which
+// waits for one works on as many as may be.
 const defaultParallel = 8
+
+// atOnce is how many are worked on at once.
+func (f *batchFlags) atOnce(waits bool) int {
+	switch {
+	case f.parallel > 0:
+		return f.parallel
+	case waits:
+		return limit.Parallel
+	}
+	return defaultParallel
+}
 
 func (f *batchFlags) add(command *cobra.Command, what string) {
 	command.Flags().StringVarP(&f.list, "from", "f", "", "file with more "+what+", one a line; - is standard input")
-	command.Flags().IntVar(&f.parallel, "parallel", defaultParallel, "how many are worked on at once")
+	command.Flags().IntVar(&f.parallel, "parallel", 0, fmt.Sprintf("how many are worked on at once (default %d, or %d where a log is waited for)", defaultParallel, limit.Parallel))
 }
 
 // references are the arguments, then the lines of -f. Empty lines and those
 // that start with # are passed over; one named twice is worked on once.
 func (f *batchFlags) references(host *Host, args []string) ([]string, error) {
-	if f.parallel < 1 || f.parallel > limit.Parallel {
+	if f.parallel < 0 || f.parallel > limit.Parallel {
 		return nil, usage("--parallel %d: want 1 to %d", f.parallel, limit.Parallel)
 	}
 	list := args

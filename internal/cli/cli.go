@@ -23,6 +23,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/port/oidc"
 )
 
 // Exit codes, the same for every command.
@@ -49,6 +50,9 @@ type Host struct {
 	Width                    int
 	// ReadPassword asks at the terminal without echo; nil where there is none.
 	ReadPassword func() ([]byte, error)
+	// TokenFile is where an identity token may be mounted, ProductFile what
+	// names the machine's maker; "" is nowhere.
+	TokenFile, ProductFile string
 
 	// keys are the public keys that this run fetched; Run sets it.
 	keys *keyring
@@ -60,7 +64,8 @@ func System() Host {
 	if err != nil {
 		dir = "."
 	}
-	host := Host{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Dir: dir, Now: time.Now, Width: 100}
+	host := Host{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ(), Dir: dir, Now: time.Now, Width: 100,
+		TokenFile: oidc.TokenFile, ProductFile: "/sys/class/dmi/id/product_name"}
 	host.OutTerminal = term.IsTerminal(int(os.Stdout.Fd()))
 	host.ErrTerminal = term.IsTerminal(int(os.Stderr.Fd()))
 	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && width > 40 {
@@ -260,7 +265,7 @@ Exit codes: 0 allowed or clean, 1 denied or findings over the threshold,
 		inGroup("sign", newKey(host)), inGroup("sign", newSign(host)), inGroup("sign", newAttest(host)),
 		inGroup("sign", newVerify(host)), inGroup("sign", newVerifyAttestation(host)),
 		inGroup("sign", newCopy(host)),
-		inGroup("sign", newTree(host)),
+		inGroup("sign", newTree(host)), inGroup("sign", newTrust(host)),
 		inGroup("decide", newCheck(host)),
 		newVerifyBundle(host), newSignBundle(host),
 		newRegistry(host), newVersion(host),

@@ -8,19 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/explain"
-	"github.com/seed-161fc314/assay/internal/format/signingconfig"
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/oidc"
-	"github.com/seed-161fc314/assay/internal/port/signing/keyless"
 )
-
-// audience is whom identity tokens for Sigstore are for.
-const audience = "sigstore"
 
 // newVerifyBundle is the verb of sigstore-conformance's command line protocol
 // (docs/cli_protocol.md there), which is why its flags are what they are.
@@ -135,16 +129,12 @@ func (f *signBundleFlags) run(ctx context.Context, host *Host, name string) erro
 		return usage("--trusted-root is missing: what is signed is held to it before it is written").
 			withHint("give the trusted_root.json of the instance, --staging or not, with --trusted-root")
 	}
-	root, err := (&signerFlags{root: f.root}).trustedRoot(host, true)
-	if err != nil {
+	config := attest.Config{Now: host.Now}
+	given := keylessFlags{token: f.token, config: f.config, root: f.root, client: oidc.Audience, logVersion: 1}
+	if err := given.witnessed(ctx, host, nil, &config); err != nil {
 		return err
 	}
-	signer, notary, err := f.services(ctx, host)
-	if err != nil {
-		return err
-	}
-	who := identity.Pattern{Subject: signer.Identity().Subject, Issuer: signer.Identity().Issuer}
-	sealer, err := attest.NewSealer(attest.Config{Signer: signer, Notary: notary, Root: root, Who: who, Now: host.Now})
+	sealer, err := attest.NewSealer(config)
 	if err != nil {
 		return err
 	}
@@ -164,45 +154,4 @@ func (f *signBundleFlags) run(ctx context.Context, host *Host, name string) erro
 		_, err := w.Write(sealed)
 		return err
 	})
-}
-
-// services are those of the signing configuration.
-func (f *signBundleFlags) services(ctx context.Context, host *Host) (*keyless.Signer, *keyless.Notary, error) {
-	token, err := oidc.Given(f.token, audience, host.Now(), host.path)
-	if err != nil {
-		return nil, nil, err
-	}
-	content, err := host.readFile(f.config, limit.TrustedRoot)
-	if err != nil {
-		return nil, nil, err
-	}
-	config, err := signingconfig.Parse(f.config, content)
-	if err != nil {
-		return nil, nil, err
-	}
-	chosen, err := config.Select(host.Now())
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.config, err)
-	}
-	if chosen.Authority == nil {
-		return nil, nil, fmt.Errorf("%s names no certificate authority", f.config)
-	}
-	outside := keyless.Outside{UserAgent: "assay/" + versionString()}
-	var logs []keyless.Log
-	for _, log := range chosen.Logs {
-		logs = append(logs, keyless.Log{URL: log.URL, Version: int(log.Version)})
-	}
-	var stamps []string
-	for _, stamp := range chosen.Timestamps {
-		stamps = append(stamps, stamp.URL)
-	}
-	notary, err := keyless.NewNotary(keyless.NotaryConfig{Logs: logs, Timestamps: stamps, Outside: outside})
-	if err != nil {
-		return nil, nil, err
-	}
-	signer, err := keyless.Certify(ctx, keyless.Config{
-		URL: chosen.Authority.URL, Now: host.Now, Outside: outside,
-		Token: func(context.Context) (string, error) { return token.Text(), nil },
-	})
-	return signer, notary, err
 }

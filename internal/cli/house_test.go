@@ -30,6 +30,7 @@ type house struct {
 	now    time.Time
 	stdin  string
 	width  int // of the terminal; 0 is none
+	env    []string
 }
 
 func newHouse(t *testing.T) *house {
@@ -49,7 +50,7 @@ func (h *house) run(arguments ...string) ran {
 	var out, err bytes.Buffer
 	code := cli.Run(context.Background(), arguments, cli.Host{
 		In: strings.NewReader(h.stdin), Out: &out, Err: &err, Dir: h.dir, Now: func() time.Time { return h.now },
-		Env:         []string{"HOME=" + h.dir, "ASSAY_REGISTRY=" + filepath.Join(h.dir, "registry")},
+		Env:         append([]string{"HOME=" + h.dir, "ASSAY_REGISTRY=" + filepath.Join(h.dir, "registry")}, h.env...),
 		OutTerminal: h.width > 0, Width: h.width,
 	})
 	return ran{code, out.String(), err.String()}

@@ -8,15 +8,22 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/job/attest"
 	"github.com/seed-161fc314/assay/internal/port/oci"
+	"github.com/seed-161fc314/assay/internal/port/signing"
 )
 
 // signFlags are shared by sign and attest.
 type signFlags struct {
 	key, layout, format string
+	keyless             keylessFlags
+	replace             bool
+	// waits says that what is signed is shown to logs; config sets it.
+	waits bool
 }
 
 func (f *signFlags) add(command *cobra.Command) {
-	command.Flags().StringVar(&f.key, "key", "", "private key file")
+	command.Flags().StringVar(&f.key, "key", "", "private key: a file or another key reference (`assay key --help` lists them)")
+	f.keyless.add(command)
+	command.Flags().BoolVar(&f.replace, "replace", false, "once stored, take away what the same signer said before, of the same types")
 	command.Flags().StringVar(&f.layout, "layout", "both", "how it is stored: bundle (OCI referrer, cosign 3), legacy (.sig and .att tags, cosign 1 and 2), both")
 	formatFlag(command, &f.format, "text", "text", "json")
 }
@@ -26,18 +33,23 @@ func (f *signFlags) config(ctx context.Context, host *Host) (attest.Config, erro
 	if err := oneOf("-o", f.format, "text", "json"); err != nil {
 		return attest.Config{}, err
 	}
-	if f.key == "" {
-		return attest.Config{}, usage("--key is missing").withHint("`assay key generate` makes a key pair")
-	}
 	layout, err := attest.ParseLayout(f.layout)
 	if err != nil {
 		return attest.Config{}, usage("--%v", err)
 	}
-	signer, err := host.signerOf(ctx, f.key, host.password)
-	if err != nil {
+	if err := f.keyless.check(f.key != ""); err != nil {
 		return attest.Config{}, err
 	}
-	return attest.Config{Signer: signer, Now: host.Now, Layout: layout}, nil
+	var key signing.Signer
+	if f.key != "" {
+		if key, err = host.signerOf(ctx, f.key, host.password); err != nil {
+			return attest.Config{}, err
+		}
+	}
+	config := attest.Config{Now: host.Now, Layout: layout}
+	err = f.keyless.witnessed(ctx, host, key, &config)
+	f.waits = config.Notary != nil
+	return config, err
 }
 
 // attester makes what signs and stores.
@@ -46,12 +58,16 @@ func (f *signFlags) attester(ctx context.Context, host *Host, client *oci.Client
 	if err != nil {
 		return nil, err
 	}
-	config.Store = client
+	config.Store, config.Replace, config.Listing = client, f.replace, client
 	return attest.New(config)
 }
 
 // sealer makes what signs into bundles.
 func (f *signFlags) sealer(ctx context.Context, host *Host) (*attest.Sealer, error) {
+	if f.replace {
+		return nil, usage("--replace is for images; a file's bundle is written anew each time")
+	}
+	f.layout = "bundle"
 	config, err := f.config(ctx, host)
 	if err != nil {
 		return nil, err
@@ -65,14 +81,16 @@ func newSign(host *Host) *cobra.Command {
 	command := &cobra.Command{
 		Use: "sign IMAGE|FILE…", Short: "Sign images or files",
 		Long: `Sign signs the digest that each IMAGE means now, and stores the signature beside
-it, so that cosign of any generation finds it. Nothing but the registry is contacted.
+it, so that cosign of any generation finds it. With --key, nothing but the registry is
+contacted.
 
 With --recursive, every manifest in an image index is signed, and the index last.
 
 With --bundle, a FILE is signed instead, and the signature goes into a Sigstore bundle.
-Key files of ECDSA P-256 and RSA sign files of any size, other keys up to 1 GiB.` + batchHelp,
+Key files of ECDSA P-256 and RSA sign files of any size, other keys up to 1 GiB.` + keylessHelp + batchHelp,
 		Example: "  assay sign --key assay.key registry.example.com/app@sha256:…\n" +
 			"  assay sign --key assay.key --recursive -f images.txt\n" +
+			"  assay sign --signing-config signing_config.json --trusted-root trusted_root.json registry.example.com/app:1.0\n" +
 			"  assay sign --key assay.key --bundle model.bin.sigstore.json model.bin",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

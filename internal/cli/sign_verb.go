@@ -89,7 +89,7 @@ func (v *signVerb) run(ctx context.Context, host *Host, args []string, work verb
 	}
 	var faults tally
 	var list []signedOne
-	err = inOrder(references, v.parallel, one, func(reference string, result outcome[signedOne]) error {
+	err = inOrder(references, v.atOnce(v.waits), one, func(reference string, result outcome[signedOne]) error {
 		if result.value.resolved != "" {
 			host.say("%s is %s now; that digest is what counts", reference, result.value.resolved)
 		}
@@ -123,6 +123,9 @@ func (s signedOne) print(w io.Writer, done string) error {
 	var b strings.Builder
 	for _, stored := range s.Stored {
 		fmt.Fprintf(&b, "%s %s  %s as %s %s\n", done, stored.Image, clean(stored.Type), stored.Form, stored.Digest.Short())
+		for _, old := range stored.Supersedes {
+			fmt.Fprintf(&b, "  in place of %s\n", old.Short())
+		}
 	}
 	if s.Bundle != "" {
 		fmt.Fprintf(&b, "%s %s  in %s\n", done, clean(s.Reference), clean(s.Bundle))

@@ -129,7 +129,7 @@ func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, 
 	}
 	report := &verifyReport{host: host, what: what, signers: signers, flags: f}
 	client := host.registries()
-	err = inOrder(references, f.parallel, func(reference string) (verify.Result, error) {
+	err = inOrder(references, f.atOnce(false), func(reference string) (verify.Result, error) {
 		if f.files() {
 			return f.blob(host, verifier, reference)
 		}

@@ -34,10 +34,13 @@ func (r *verifyReport) missing(result verify.Result) string {
 	if r.what != "signature" {
 		verb, options = "attest", " --type … --predicate …"
 	}
-	if r.flags.files() {
-		return fmt.Sprintf("`assay %s --key … --bundle …%s %s` makes one", verb, options, result.Reference)
+	if len(r.flags.keys) > 0 {
+		verb += " --key …"
 	}
-	return fmt.Sprintf("`assay %s --key …%s %s` makes one", verb, options, subjectName(result))
+	if r.flags.files() {
+		return fmt.Sprintf("`assay %s --bundle …%s %s` makes one", verb, options, result.Reference)
+	}
+	return fmt.Sprintf("`assay %s%s %s` makes one", verb, options, subjectName(result))
 }
 
 // mistaken is for what is truly signed and something else.
@@ -67,6 +70,8 @@ func (r *verifyReport) reasoned(rejection trust.Rejection) string {
 		return "sign it again with a transparency log that --trusted-root lists; --insecure-ignore-tlog accepts it without one"
 	case trust.NoTimestamp:
 		return "sign it again with a timestamp authority that --trusted-root lists"
+	case trust.BadLogEntry, trust.BadTimestamp:
+		return "what vouches for it does not fit: it was changed, or --trusted-root is another instance's; sign it again, or name that root"
 	case trust.NoSCT, trust.BadSCT:
 		return "have the certificate authority promise its certificates to a log that --trusted-root lists; --insecure-ignore-sct accepts it without"
 	case trust.KeyOutOfTime:

@@ -101,7 +101,7 @@ func (f *signerFlags) addIdentity(command *cobra.Command) {
 	flags := command.Flags()
 	flags.Var(requestValue{&f.subjects, "--certificate-identity", false}, "certificate-identity", "subject that the certificate must have: an email address or a URI; may be repeated")
 	flags.Var(requestValue{&f.issuers, "--certificate-oidc-issuer", false}, "certificate-oidc-issuer", "URL of the OpenID provider that vouched for it; one for all identities, or one for each in order")
-	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that vouch for certificates, log entries and timestamps")
+	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that vouch for certificates, log entries and timestamps (default: what `assay trust init` keeps)")
 }
 
 // signers are those that the flags name.
@@ -113,7 +113,7 @@ func (f *signerFlags) signers(ctx context.Context, host *Host) ([]trust.Signer, 
 	if err != nil {
 		return nil, err
 	}
-	root, err := f.trustedRoot(host, len(patterns) > 0)
+	root, err := f.trustedRoot(host, len(patterns) > 0 || f.requireLog || f.requireTimestamp)
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +167,6 @@ func (f *signerFlags) check() error {
 		return usage("--require-tlog and --insecure-ignore-tlog contradict each other")
 	case f.threshold < 1:
 		return usage("--threshold %d: want 1 or more", f.threshold)
-	case (f.requireLog || f.requireTimestamp) && f.root == "":
-		return usage("--require-tlog and --require-timestamp need --trusted-root: it says which logs and timestamp authorities count")
 	}
 	return nil
 }
@@ -214,22 +212,6 @@ func (f *signerFlags) patterns() ([]identity.Pattern, error) {
 		patterns = append(patterns, pattern)
 	}
 	return patterns, nil
-}
-
-// trustedRoot reads --trusted-root; nil where none is given and none needed.
-func (f *signerFlags) trustedRoot(host *Host, needed bool) (*trust.Root, error) {
-	if f.root == "" {
-		if needed {
-			return nil, usage("--trusted-root is missing: a certificate says nothing without the authorities that vouch for it").
-				withHint("name a trusted root in a file, such as --trusted-root trusted_root.json")
-		}
-		return nil, nil
-	}
-	content, err := host.readFile(f.root, limit.TrustedRoot)
-	if err != nil {
-		return nil, fmt.Errorf("--trusted-root: %w", err)
-	}
-	return trust.ParseRoot(f.root, content)
 }
 
 // offlineKey says whether reading a public key contacts nobody.

@@ -177,7 +177,7 @@ func TestKeylessBatch(t *testing.T) {
 		service.Forget()
 	}
 	start := time.Now()
-	s.must(assay, slices.Concat([]string{"sign", "--layout", "bundle", "-f", "images.txt", "--parallel", "64"}, holding(token(t, stack.Email, alice), stack))...)
+	s.must(assay, slices.Concat([]string{"sign", "--layout", "bundle", "-f", "images.txt"}, holding(token(t, stack.Email, alice), stack))...)
 	t.Logf("%d images signed in %s; at most %d entries awaited at once", images, time.Since(start).Round(time.Millisecond), stack.Rekor.Peak())
 	if certificates, entries, timestamps := stack.Fulcio.Posts(), stack.Rekor.Posts(), stack.Timestamps.Posts(); certificates != 1 || entries != images || timestamps != images {
 		t.Errorf("%d certificates, %d entries, %d timestamps; want 1, %d, %[4]d", certificates, entries, timestamps, images)

@@ -2,13 +2,7 @@ package trustroot_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,13 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/engine/trust/trusttest"
 	"github.com/seed-161fc314/assay/internal/format/signingconfig"
 	"github.com/seed-161fc314/assay/internal/port/trustroot"
+	"github.com/seed-161fc314/assay/internal/port/trustroot/trustroottest"
 )
 
 var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -39,29 +32,15 @@ func material(t *testing.T) trustroot.Material {
 	return trustroot.Material{Root: trusttest.New(t, now).Root(), SigningConfig: config}
 }
 
-// repository is a TUF repository: the files that a server or a directory has.
+// repository is a TUF repository with trust material.
 type repository struct {
-	t     *testing.T
-	keys  map[string]ed25519.PrivateKey
-	root  *metadata.Metadata[metadata.RootType]
-	files map[string][]byte
+	*trustroottest.Repository
+	t *testing.T
 }
-
-var roles = []string{"root", "timestamp", "snapshot", "targets"}
 
 func newRepository(t *testing.T) *repository {
 	t.Helper()
-	r := &repository{t: t, keys: map[string]ed25519.PrivateKey{}, root: metadata.Root(now.AddDate(1, 0, 0)), files: map[string][]byte{}}
-	for _, role := range roles {
-		_, private, err := ed25519.GenerateKey(rand.Reader)
-		r.must(err)
-		r.keys[role] = private
-		key, err := metadata.KeyFromPublicKey(private.Public())
-		r.must(err)
-		r.must(r.root.Signed.AddKey(key, role))
-	}
-	r.files["1.root.json"] = sign(r, "root", r.root)
-	return r
+	return &repository{trustroottest.New(t, now), t}
 }
 
 func (r *repository) must(err error) {
@@ -71,61 +50,14 @@ func (r *repository) must(err error) {
 	}
 }
 
-func sign[T metadata.Roles](r *repository, role string, m *metadata.Metadata[T]) []byte {
-	r.t.Helper()
-	signer, err := signature.LoadSigner(r.keys[role], crypto.Hash(0))
-	r.must(err)
-	m.ClearSignatures()
-	_, err = m.Sign(signer)
-	r.must(err)
-	content, err := m.ToBytes(false)
-	r.must(err)
-	return content
-}
-
-// publish signs a version of the targets, valid for a day.
+// publish signs a version of the targets.
 func (r *repository) publish(version int64, m trustroot.Material, expires time.Time) {
 	r.t.Helper()
-	targets := metadata.Targets(expires)
-	targets.Signed.Version = version
-	for name, content := range map[string][]byte{"trusted_root.json": m.Root, "signing_config.v0.2.json": m.SigningConfig} {
-		if content == nil {
-			continue
-		}
-		info, err := metadata.TargetFile().FromBytes(name, content, "sha256")
-		r.must(err)
-		targets.Signed.Targets[name] = info
-		sum := sha256.Sum256(content)
-		r.files["targets/"+hex.EncodeToString(sum[:])+"."+name] = content
-	}
-	snapshot := metadata.Snapshot(expires)
-	snapshot.Signed.Version = version
-	snapshot.Signed.Meta["targets.json"].Version = version
-	timestamp := metadata.Timestamp(expires)
-	timestamp.Signed.Version = version
-	timestamp.Signed.Meta["snapshot.json"].Version = version
-	r.files[fmt.Sprintf("%d.targets.json", version)] = sign(r, "targets", targets)
-	r.files[fmt.Sprintf("%d.snapshot.json", version)] = sign(r, "snapshot", snapshot)
-	r.files["timestamp.json"] = sign(r, "timestamp", timestamp)
-}
-
-func (r *repository) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	content, found := r.files[strings.TrimPrefix(request.URL.Path, "/")]
-	if !found {
-		http.NotFound(w, request)
-		return
-	}
-	w.Write(content)
-}
-
-func (r *repository) serve() string {
-	server := httptest.NewServer(r)
-	r.t.Cleanup(server.Close)
-	return server.URL
+	r.Publish(version, map[string][]byte{"trusted_root.json": m.Root, "signing_config.v0.2.json": m.SigningConfig}, expires)
 }
 
 func (r *repository) config(mirror string) trustroot.Config {
-	return trustroot.Config{Mirror: mirror, Root: r.files["1.root.json"], Now: now, Wait: func(context.Context, time.Duration) error { return nil }}
+	return trustroot.Config{Mirror: mirror, Root: r.Files["1.root.json"], Now: now, Wait: func(context.Context, time.Duration) error { return nil }}
 }
 
 func load(t *testing.T, dir string) trustroot.Material {
@@ -159,7 +91,7 @@ func TestFetchAndUpdate(t *testing.T) {
 	first, second := material(t), material(t)
 	r.publish(1, first, now.AddDate(0, 0, 1))
 	dir := filepath.Join(t.TempDir(), "trust")
-	got, err := trustroot.Fetch(t.Context(), dir, r.config(r.serve()))
+	got, err := trustroot.Fetch(t.Context(), dir, r.config(r.Serve()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,15 +115,11 @@ func TestFetchAndUpdate(t *testing.T) {
 	whole(t, dir, second)
 
 	// A new root, signed by the old one's key, with another timestamp key.
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	r.must(err)
-	key, err := metadata.KeyFromPublicKey(private.Public())
-	r.must(err)
-	r.root.Signed.Version = 2
-	r.must(r.root.Signed.RevokeKey(r.root.Signed.Roles["timestamp"].KeyIDs[0], "timestamp"))
-	r.must(r.root.Signed.AddKey(key, "timestamp"))
-	r.files["2.root.json"] = sign(r, "root", r.root)
-	r.keys["timestamp"] = private
+	r.Root.Signed.Version = 2
+	r.must(r.Root.Signed.RevokeKey(r.Root.Signed.Roles["timestamp"].KeyIDs[0], "timestamp"))
+	private := r.AddKey("timestamp")
+	r.Files["2.root.json"] = trustroottest.Sign(r.Repository, "root", r.Root)
+	r.Keys["timestamp"] = private
 	r.publish(3, first, now.AddDate(0, 0, 3))
 	if _, _, err := trustroot.Update(t.Context(), dir, r.config("")); err != nil {
 		t.Errorf("a rotated key: %v", err)
@@ -205,11 +133,7 @@ func TestDirectory(t *testing.T) {
 	m.SigningConfig = nil
 	r.publish(1, m, now.AddDate(0, 0, 1))
 	mirror, dir := t.TempDir(), t.TempDir()
-	for name, content := range r.files {
-		path := filepath.Join(mirror, name)
-		r.must(os.MkdirAll(filepath.Dir(path), 0o755))
-		r.must(os.WriteFile(path, content, 0o644))
-	}
+	r.Write(mirror)
 	if _, err := trustroot.Fetch(t.Context(), dir, r.config(mirror)); err != nil {
 		t.Fatal(err)
 	}
@@ -232,19 +156,19 @@ func TestFaults(t *testing.T) {
 		fault func(*repository)
 		want  string
 	}{
-		"down":    {func(r *repository) { r.files = nil }, "http status code: 404"},
+		"down":    {func(r *repository) { r.Files = nil }, "http status code: 404"},
 		"expired": {func(r *repository) { r.publish(2, material(r.t), now.Add(-time.Second)) }, "expired"},
 		"wrong key": {func(r *repository) {
-			r.keys["targets"] = r.keys["snapshot"]
+			r.Keys["targets"] = r.Keys["snapshot"]
 			r.publish(2, material(r.t), now.AddDate(0, 0, 1))
 		}, "targets"},
 		"changed bytes":  {func(r *repository) { r.publish(2, material(r.t), now.AddDate(0, 0, 1)); spoil(r, "trusted_root.json") }, "hash"},
 		"missing target": {func(r *repository) { m := material(r.t); m.Root = nil; r.publish(2, m, now.AddDate(0, 0, 1)) }, "trusted_root.json not found"},
 		"lost target": {func(r *repository) {
 			r.publish(2, material(r.t), now.AddDate(0, 0, 1))
-			for name := range r.files {
+			for name := range r.Files {
 				if strings.HasPrefix(name, "targets/") {
-					delete(r.files, name)
+					delete(r.Files, name)
 				}
 			}
 		}, "404"},
@@ -258,18 +182,18 @@ func TestFaults(t *testing.T) {
 			m.SigningConfig = []byte("{}")
 			r.publish(2, m, now.AddDate(0, 0, 1))
 		}, "mediaType"},
-		"half a timestamp": {func(r *repository) { r.files["timestamp.json"] = r.files["timestamp.json"][:100] }, "unexpected end"},
-		"endless":          {func(r *repository) { r.files["timestamp.json"] = make([]byte, 16385) }, "larger than the bound"},
+		"half a timestamp": {func(r *repository) { r.Files["timestamp.json"] = r.Files["timestamp.json"][:100] }, "unexpected end"},
+		"endless":          {func(r *repository) { r.Files["timestamp.json"] = make([]byte, 16385) }, "larger than the bound"},
 		"a stranger's root": {func(r *repository) {
 			stranger := newRepository(r.t)
-			stranger.root.Signed.Version = 2
-			r.files["2.root.json"] = sign(stranger, "root", stranger.root)
+			stranger.Root.Signed.Version = 2
+			r.Files["2.root.json"] = trustroottest.Sign(stranger.Repository, "root", stranger.Root)
 		}, "root"},
 	} {
 		r := newRepository(t)
 		before := material(t)
 		r.publish(1, before, now.AddDate(0, 0, 1))
-		mirror, dir, fresh := r.serve(), t.TempDir(), t.TempDir()
+		mirror, dir, fresh := r.Serve(), t.TempDir(), t.TempDir()
 		if _, err := trustroot.Fetch(t.Context(), dir, r.config(mirror)); err != nil {
 			t.Fatal(err)
 		}
@@ -290,11 +214,11 @@ func TestFaults(t *testing.T) {
 
 // spoil flips a byte of a target that was published last.
 func spoil(r *repository, target string) {
-	for name, content := range r.files {
+	for name, content := range r.Files {
 		if strings.HasSuffix(name, "."+target) {
 			content = slices.Clone(content)
 			content[len(content)/2] ^= 1
-			r.files[name] = content
+			r.Files[name] = content
 		}
 	}
 }
@@ -306,15 +230,15 @@ func TestRollback(t *testing.T) {
 	first, second := material(t), material(t)
 	r.publish(1, first, now.AddDate(0, 0, 9))
 	old := map[string][]byte{}
-	for name, content := range r.files {
+	for name, content := range r.Files {
 		old[name] = content
 	}
 	r.publish(2, second, now.AddDate(0, 0, 9))
-	mirror, dir := r.serve(), t.TempDir()
+	mirror, dir := r.Serve(), t.TempDir()
 	if _, err := trustroot.Fetch(t.Context(), dir, r.config(mirror)); err != nil {
 		t.Fatal(err)
 	}
-	r.files = old
+	r.Files = old
 	if _, _, err := trustroot.Update(t.Context(), dir, r.config("")); err == nil || !strings.Contains(err.Error(), "version") {
 		t.Errorf("rolled back: %v", err)
 	}
@@ -416,7 +340,7 @@ func TestImport(t *testing.T) {
 	// Files take the place of what a repository said, which counts no more.
 	r := newRepository(t)
 	r.publish(1, first, now.AddDate(0, 0, 1))
-	config := r.config(r.serve())
+	config := r.config(r.Serve())
 	config.Replace = true
 	if _, err := trustroot.Fetch(t.Context(), dir, config); err != nil {
 		t.Fatal(err)

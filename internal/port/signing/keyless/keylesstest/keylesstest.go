@@ -117,6 +117,10 @@ func (s *Server) URL(service string) string {
 	return s.url + "/" + service
 }
 
+// Stamper is the certificate of the timestamp authority itself; Sigstore's root
+// has the one that issued it only.
+func (s *Server) Stamper() *x509.Certificate { return s.stamper }
+
 // Requests is how many came to a service.
 func (s *Server) Requests(service string) int {
 	s.mutex.Lock()
