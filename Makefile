@@ -13,24 +13,30 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 export CGO_ENABLED ?= 0
 
-.PHONY: assay test lint vulnerabilities unit fuzz interop peers bench clean gcc
+.PHONY: assay test lint vulnerabilities unit pkcs11 fuzz interop peers bench clean gcc softhsm
 
 assay:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/seed-161fc314/assay/internal/cli.version=$(VERSION)" -o assay ./cmd/assay
 
-test: gcc lint vulnerabilities unit fuzz
+test: gcc lint vulnerabilities unit pkcs11 fuzz
 	@echo "make test: all passed"
 
 # The race detector needs a C compiler.
 gcc:
 	@command -v gcc >/dev/null || ./.ci/install gcc libc6-dev
 
-lint: $(TOOLS)/staticcheck
+# Keys in PKCS#11 tokens are tested with SoftHSM.
+softhsm:
+	@command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || ./.ci/install softhsm2 opensc
+
+lint: gcc $(TOOLS)/staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./internal/interop
+	$(GO) vet -tags interop ./internal/interop/...
+	CGO_ENABLED=1 $(GO) vet -tags pkcs11 ./internal/port/signing/pkcs11 ./internal/cli ./cmd/assay
 	$(TOOLS)/staticcheck ./...
-	$(TOOLS)/staticcheck -tags interop ./internal/interop
+	$(TOOLS)/staticcheck -tags interop ./internal/interop/...
+	CGO_ENABLED=1 $(TOOLS)/staticcheck -tags pkcs11 ./internal/port/signing/pkcs11
 
 $(TOOLS)/staticcheck:
 	GOBIN=$(TOOLS) $(GO) install $(STATICCHECK)
@@ -44,6 +50,9 @@ vulnerabilities:
 
 unit:
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+pkcs11: gcc softhsm
+	CGO_ENABLED=1 $(GO) test -race -tags pkcs11 ./internal/port/signing/pkcs11
 
 # Every fuzz target for some thousand executions beyond its seeds.
 fuzz:

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +21,7 @@ import (
 
 func newKey(host *Host) *cobra.Command {
 	command := &cobra.Command{
-		Use: "key", Short: "Make key pairs and show public keys",
+		Use: "key", Short: "Make key pairs, show public keys, and rotate keys",
 		Long: `Keys are files in cosign's format: a private key that a password protects, and a
 public key in PEM. The password comes from ASSAY_PASSWORD or COSIGN_PASSWORD, or
 is asked for at the terminal; set to nothing, it means an empty password.
@@ -30,28 +33,39 @@ Wherever a command takes --key, the key may also be somewhere else:
   awskms://[ENDPOINT]/KEY     AWS: a key id, an ARN, alias/NAME
   gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K[/cryptoKeyVersions/N]
   azurekms://VAULT.vault.azure.net/KEY[/VERSION]
+  hashivault://KEY, openbao://KEY
+                              a key of a transit engine
+  pkcs11:token=T;object=O     a key in a token (RFC 7512), in a build with PKCS#11
 
 A key service is contacted only by a reference to it. To sign, the version is
 found once and kept; to verify, the public keys are fetched once (of all enabled
-versions, where none is named), and the rest is local.`,
+versions, where none is named), and the rest is local.
+
+` + vaultHelp + `
+
+PKCS11_MODULE_PATH and PKCS11_PIN are the module and the PIN of a pkcs11: reference
+that has neither module-path nor pin-value or pin-source (a file).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(newKeyGenerate(host), newKeyPublic(host))
+	command.AddCommand(newKeyGenerate(host), newKeyPublic(host), newKeyRotate(host))
 	return command
 }
 
 func newKeyGenerate(host *Host) *cobra.Command {
-	prefix := "assay"
+	prefix, kind := "assay", cosignkey.Types()[0]
 	command := &cobra.Command{
 		Use: "generate", Short: "Make a key pair in cosign's format", Args: cobra.NoArgs,
-		Example: "  ASSAY_PASSWORD=… assay key generate --output-key-prefix ci",
+		Example: "  ASSAY_PASSWORD=… assay key generate --output-key-prefix ci\n  assay key generate --type ed25519",
 		RunE: func(*cobra.Command, []string) error {
+			if err := oneOf("--type", kind, cosignkey.Types()...); err != nil {
+				return err
+			}
 			password, err := host.newPassword()
 			if err != nil {
 				return err
 			}
-			private, public, err := cosignkey.Generate(password)
+			private, public, err := cosignkey.GenerateType(kind, password)
 			if err != nil {
 				return err
 			}
@@ -70,6 +84,7 @@ func newKeyGenerate(host *Host) *cobra.Command {
 			return err
 		},
 	}
+	command.Flags().StringVar(&kind, "type", kind, "type of the key: "+strings.Join(cosignkey.Types(), ", "))
 	command.Flags().StringVar(&prefix, "output-key-prefix", prefix, "write PREFIX.key and PREFIX.pub; never replaces a file")
 	return command
 }
@@ -78,16 +93,18 @@ func newKeyPublic(host *Host) *cobra.Command {
 	var key, output string
 	command := &cobra.Command{
 		Use: "public", Short: "Print the public key of a private key", Args: cobra.NoArgs,
-		Example: "  assay key public --key assay.key --output assay.pub",
+		Long: `Public prints the public key of a private key in PEM. For a key in a key service
+these are the public keys of all versions that count, the latest first.`,
+		Example: "  assay key public --key assay.key --output assay.pub\n  assay key public --key hashivault://release",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if key == "" {
 				return usage("--key is missing").withHint("name the private key, such as --key assay.key")
 			}
-			signer, err := host.signerOf(cmd.Context(), key, host.password)
+			keys, err := host.publicKeys(cmd.Context(), key)
 			if err != nil {
 				return err
 			}
-			public, err := cosignkey.EncodePublic(signer.Public())
+			public, err := cosignkey.EncodeSet(keys)
 			if err != nil {
 				return err
 			}
@@ -100,6 +117,39 @@ func newKeyPublic(host *Host) *cobra.Command {
 	command.Flags().StringVar(&key, "key", "", "private key: a file or a reference")
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
 	return command
+}
+
+// publicKeys are those of the private key that a reference names.
+func (h *Host) publicKeys(ctx context.Context, reference string) ([]cosignkey.Public, error) {
+	keys, err := h.ownKeys(ctx, reference)
+	if err != nil {
+		return nil, err
+	}
+	var set []cosignkey.Public
+	for _, key := range keys {
+		set = append(set, cosignkey.Public{Key: key})
+	}
+	return set, nil
+}
+
+// ownKeys are the public keys of a key that signs, the one that signs now first.
+func (h *Host) ownKeys(ctx context.Context, reference string) ([]crypto.PublicKey, error) {
+	if scheme := keyScheme(reference); scheme == "" || scheme == envScheme {
+		signer, err := h.signerOf(ctx, reference, h.password)
+		if err != nil {
+			return nil, err
+		}
+		return []crypto.PublicKey{signer.Public()}, nil
+	}
+	signer, err := h.trusted(ctx, "--key", reference)
+	if err != nil {
+		return nil, err
+	}
+	var keys []crypto.PublicKey
+	for _, key := range signer.Keys {
+		keys = append(keys, key.Public)
+	}
+	return keys, nil
 }
 
 // passwordVariables are looked at in order; the first one that is set counts,

@@ -12,10 +12,12 @@ import (
 
 var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+const envScheme = "env"
+
 // envKeys are what a file would hold, in a variable of the environment.
 func (h *Host) envKeys() keyKind {
 	return keyKind{
-		scheme: "env", form: "env://VARIABLE",
+		scheme: envScheme, form: "env://VARIABLE",
 		open: func(_ context.Context, reference string, password func() ([]byte, error)) (signing.Signer, error) {
 			content, err := h.variable(reference)
 			if err != nil {

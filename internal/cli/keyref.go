@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/pkcs11uri"
 	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
 )
@@ -36,11 +37,18 @@ func (h *Host) keyKinds() []keyKind {
 		h.awsKeys(),
 		h.gcpKeys(),
 		h.azureKeys(),
+		h.vaultKeys("hashivault"),
+		h.vaultKeys("openbao"),
+		h.tokenKeys(),
 	}
 }
 
-// keyScheme is the part of a key reference before "://"; "" is a file.
+// keyScheme is the part of a key reference before "://"; "" is a file. A
+// token's key is a URI without slashes (RFC 7512).
 func keyScheme(reference string) string {
+	if strings.HasPrefix(reference, pkcs11uri.Scheme) {
+		return tokenScheme
+	}
 	scheme, _, found := strings.Cut(reference, "://")
 	if !found {
 		return ""

@@ -214,8 +214,9 @@ func (f *signerFlags) patterns() ([]identity.Pattern, error) {
 	return patterns, nil
 }
 
-// offlineKey says whether reading a public key contacts nobody.
+// offlineKey says whether reading a public key contacts nobody, as far as this
+// program knows: what a PKCS#11 module does is its own affair.
 func offlineKey(reference string) bool {
 	scheme := keyScheme(reference)
-	return scheme == "" || scheme == "env"
+	return scheme == "" || scheme == envScheme || scheme == tokenScheme
 }

@@ -84,6 +84,8 @@ const (
 	VEX = 64 << 20
 	// KeyFile is the largest key file, in bytes.
 	KeyFile = 64 << 10
+	// KeyURI is the longest reference to a key in a token, in bytes.
+	KeyURI = 4 << 10
 	// ServiceAnswer is the largest answer of a key service or of a Kubernetes
 	// API server about one secret, in bytes; a secret has at most 1 MiB.
 	ServiceAnswer = 2 << 20

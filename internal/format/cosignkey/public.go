@@ -81,6 +81,9 @@ func ReadPublic(content []byte) ([]Public, error) {
 	return keys, nil
 }
 
+// Holds says whether a key stands in a set, at whatever times.
+func Holds(set []Public, key crypto.PublicKey) bool { return find(set, key) >= 0 }
+
 // EncodeSet writes public keys one after the other, as ReadPublic reads them.
 // What ReadPublic would refuse is an error.
 func EncodeSet(keys []Public) ([]byte, error) {
@@ -117,6 +120,45 @@ func EncodeSet(keys []Public) ([]byte, error) {
 		return nil, fmt.Errorf("encoding public keys: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// Succeed is the set of public keys after a rotation: next, the newest first,
+// and behind them those of the set, which end at until, or when they ended
+// before. A key of next that the set retires already is an error.
+func Succeed(set []Public, next []crypto.PublicKey, until time.Time) ([]Public, error) {
+	var after []Public
+	for i, key := range next {
+		public := Public{Key: key}
+		if at := find(set, key); at >= 0 {
+			public = set[at]
+		}
+		if i == 0 && !public.NotAfter.IsZero() {
+			return nil, fmt.Errorf("the new key was retired before (%s %s); a rotation needs one that is new", notAfter, public.NotAfter.Format(time.RFC3339))
+		}
+		after = append(after, public)
+	}
+	for _, public := range set {
+		if find(after, public.Key) < 0 {
+			after = append(after, public)
+		}
+	}
+	for i := range after {
+		if i > 0 && (after[i].NotAfter.IsZero() || until.Before(after[i].NotAfter)) {
+			after[i].NotAfter = until.UTC().Truncate(time.Second)
+		}
+		if err := CheckWindow(after[i].NotBefore, after[i].NotAfter); err != nil {
+			return nil, fmt.Errorf("key %d of the set: %w", i+1, err)
+		}
+	}
+	return after, nil
+}
+
+// find is where a key stands in a set; -1 where it does not.
+func find(set []Public, key crypto.PublicKey) int {
+	return slices.IndexFunc(set, func(p Public) bool {
+		known, ok := p.Key.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && known.Equal(key)
+	})
 }
 
 // window takes the times from a block's headers. text is the block as it

@@ -2,6 +2,7 @@ package cosignkey_test
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"strings"
 	"testing"
@@ -117,5 +118,45 @@ func TestGenerateType(t *testing.T) {
 	}
 	if got := cosignkey.TypeOf("key"); got != "" {
 		t.Errorf("a string is of type %q", got)
+	}
+}
+
+// TestSucceed: the new key first and open, the older ones end; what was retired
+// before stays so, and does not come back.
+func TestSucceed(t *testing.T) {
+	var keys []cosignkey.Public
+	for range 3 {
+		_, public, err := cosignkey.GenerateType("ecdsa-p256", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := cosignkey.ReadPublic(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, read[0])
+	}
+	early, until := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	retired := keys[1]
+	retired.NotAfter = early
+	set, err := cosignkey.Succeed([]cosignkey.Public{keys[0], retired}, []crypto.PublicKey{keys[2].Key}, until)
+	if err != nil || len(set) != 3 {
+		t.Fatalf("%v, %v", set, err)
+	}
+	for i, want := range []time.Time{{}, until, early} {
+		if !set[i].NotAfter.Equal(want) {
+			t.Errorf("key %d ends %s, want %s", i, set[i].NotAfter, want)
+		}
+	}
+	if !cosignkey.Holds(set[:1], keys[2].Key) || cosignkey.Holds(set[:1], keys[0].Key) {
+		t.Error("the new key is not the first")
+	}
+	if _, err := cosignkey.Succeed(set, []crypto.PublicKey{keys[1].Key}, until); err == nil || !strings.Contains(err.Error(), "was retired before") {
+		t.Errorf("a retired key comes back: %v", err)
+	}
+	begun := keys[0]
+	begun.NotBefore = until.AddDate(0, 1, 0)
+	if _, err := cosignkey.Succeed([]cosignkey.Public{begun}, []crypto.PublicKey{keys[2].Key}, until); err == nil || !strings.Contains(err.Error(), "before it begins") {
+		t.Errorf("a key that ends before it begins: %v", err)
 	}
 }

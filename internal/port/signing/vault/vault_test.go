@@ -238,11 +238,15 @@ func TestFaults(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"data":`)
 		}, 0, 1, "broke off in the middle"},
-		"nothing in it":    {whole(200, `{"data": {}}`), 0, 1, ""},
-		"over the bound":   {whole(200, `{"data": "`+strings.Repeat("x", limit.ServiceAnswer)+`"}`), 0, 1, "bound of"},
-		"silent":           {func(_ http.ResponseWriter, r *http.Request) { wait(r, release) }, 20 * time.Millisecond, 1, "gave no answer within 20ms"},
-		"another host":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL+r.URL.Path, 307) }, 0, 1, "redirects to"},
-		"round and round":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 307) }, 0, 4, "redirects more than 3 times"},
+		"nothing in it":  {whole(200, `{"data": {}}`), 0, 1, ""},
+		"over the bound": {whole(200, `{"data": "`+strings.Repeat("x", limit.ServiceAnswer)+`"}`), 0, 1, "bound of"},
+		"silent":         {func(_ http.ResponseWriter, r *http.Request) { wait(r, release) }, 20 * time.Millisecond, 1, "gave no answer within 20ms"},
+		"another host": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
+		}, 0, 1, "redirects to"},
+		"round and round": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}, 0, 4, "redirects more than 3 times"},
 		"an empty success": {whole(204, ""), 0, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

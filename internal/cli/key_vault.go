@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/port/signing"
+	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
 	"github.com/seed-161fc314/assay/internal/port/signing/vault"
 )
 
@@ -21,6 +25,32 @@ VAULT_CLIENT_CERT, VAULT_CLIENT_KEY, VAULT_TLS_SERVER_NAME, VAULT_SKIP_VERIFY,
 VAULT_CLIENT_TIMEOUT, or the same with BAO_; TRANSIT_SECRET_ENGINE_PATH is the
 engine's mount. ASSAY_VAULT_ROLE and ASSAY_VAULT_JWT_FILE log in with a JSON web
 token, at auth/ASSAY_VAULT_AUTH_PATH (default jwt; kubernetes works too).`
+
+// vaultKeys are keys of a transit engine of Vault or OpenBao, as the scheme says.
+func (h *Host) vaultKeys(scheme string) keyKind {
+	return keyKind{
+		scheme: scheme, form: scheme + "://KEY",
+		open: func(ctx context.Context, reference string, _ func() ([]byte, error)) (signing.Signer, error) {
+			config, err := h.vaultConfig(scheme)
+			if err != nil {
+				return nil, err
+			}
+			return vault.Open(ctx, config, reference)
+		},
+		public: func(ctx context.Context, reference string) (trust.Signer, error) {
+			config, err := h.vaultConfig(scheme)
+			if err != nil {
+				return trust.Signer{}, err
+			}
+			versions, err := vault.Public(ctx, config, reference)
+			var keys []keyservice.PublicKey
+			for _, version := range versions {
+				keys = append(keys, keyservice.PublicKey{Key: version.Key})
+			}
+			return serviceSigner(reference, keys, err)
+		},
+	}
+}
 
 // vaultEnv is a variable of Vault's or OpenBao's; the one that the scheme of
 // the reference is named after is looked at first.
