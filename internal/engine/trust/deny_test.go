@@ -167,6 +167,41 @@ func TestWitnesses(t *testing.T) {
 		"logged by digest": {func(b *bundle.Bundle, s trusttest.Signed) {
 			b.Entries = []bundle.LogEntry{w.V1.AddHashed(s, signTime)}
 		}, "", nil},
+		"logged as intoto in a tree of a plain name": {func(b *bundle.Bundle, s trusttest.Signed) {
+			b.Entries = []bundle.LogEntry{w.V2.AddIntoto(s, signTime)}
+			b.Timestamps = [][]byte{w.TSA.Stamp(s.Signature, signTime)}
+		}, "", nil},
+		"the same without a stamp": {func(b *bundle.Bundle, s trusttest.Signed) {
+			b.Entries = []bundle.LogEntry{w.V2.AddIntoto(s, signTime)}
+		}, trust.NoTimestamp, nil},
+		"the same with a time": {func(b *bundle.Bundle, s trusttest.Signed) {
+			entry := w.V2.AddIntoto(s, signTime)
+			entry.IntegratedTime = signTime.Unix()
+			b.Entries = []bundle.LogEntry{entry}
+		}, trust.BadLogEntry, []string{"signs no time and no promise"}},
+		"the same of another signature": {func(b *bundle.Bundle, s trusttest.Signed) {
+			s.Signature = append([]byte(nil), s.Signature...)
+			s.Signature[len(s.Signature)-1] ^= 1
+			b.Entries = []bundle.LogEntry{w.V2.AddIntoto(s, signTime)}
+		}, trust.OtherLogEntry, []string{"another signature"}},
+		"the same of another payload": {func(b *bundle.Bundle, s trusttest.Signed) {
+			other := *s.Envelope
+			other.Payload = append([]byte(" "), other.Payload...)
+			s.Envelope = &other
+			b.Entries = []bundle.LogEntry{w.V2.AddIntoto(s, signTime)}
+		}, trust.OtherLogEntry, []string{"another payload"}},
+		"the same, in no tree": {func(b *bundle.Bundle, s trusttest.Signed) {
+			entry := w.V2.AddIntoto(s, signTime)
+			entry.Proof.Hashes[0] = append([]byte(nil), entry.Proof.Hashes[0]...)
+			entry.Proof.Hashes[0][0] ^= 1
+			b.Entries = []bundle.LogEntry{entry}
+		}, trust.BadLogEntry, nil},
+		"the same, in a tree that the log did not sign": {func(b *bundle.Bundle, s trusttest.Signed) {
+			entry := w.V2.AddIntoto(s, signTime)
+			forged := trusttest.NewLog(t, w.V2.URL, w.V2.Period, true)
+			entry.Proof.Checkpoint = forged.Checkpoint(entry.Proof.Size, entry.Proof.Root)
+			b.Entries = []bundle.LogEntry{entry}
+		}, trust.BadLogEntry, nil},
 		"both logs and a stamp": {func(b *bundle.Bundle, s trusttest.Signed) {
 			b.Entries = []bundle.LogEntry{w.V1.Add(s, signTime), w.V2.Add(s, signTime)}
 			b.Timestamps = [][]byte{w.TSA.Stamp(s.Signature, signTime)}
@@ -243,7 +278,7 @@ func TestWitnesses(t *testing.T) {
 			if test.want == "" {
 				e := encoded(t, b)
 				accept(t, e, w.signer)
-				if err := sigstoreGo(t, w.Root(), e.Content); (err != nil) != (name == "logged by digest") {
+				if err := sigstoreGo(t, w.Root(), e.Content); (err != nil) != (name == "logged by digest" || name == "logged as intoto in a tree of a plain name") {
 					t.Errorf("sigstore-go: %v", err)
 				}
 			} else {

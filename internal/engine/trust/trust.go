@@ -11,10 +11,11 @@
 // "verified" with a bool, and a Claim cannot be made outside this package.
 //
 // The package is the only one that asks sigstore-go to verify, and accepts
-// nothing that sigstore-go refuses, with one exception: an envelope that a
-// Rekor v1 log lists by the digest of what is signed. It fetches nothing and asks no log or
-// authority: what they signed is in the evidence. It reads no clock, and
-// applies no policy.
+// nothing that sigstore-go refuses, with two exceptions: an envelope that a
+// Rekor v1 log lists by the digest of what is signed, and Rekor v1's kinds of
+// entries in a log that signs its tree by a plain name. It fetches nothing and
+// asks no log or authority: what they signed is in the evidence. It reads no
+// clock, and applies no policy.
 package trust
 
 import (

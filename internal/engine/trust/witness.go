@@ -124,15 +124,23 @@ func (r *Root) logged(o *opened, by party, signed []byte, read bundle.LogEntry, 
 	if stop != nil {
 		return LogEntry{}, stop
 	}
-	if err := consistent(read, entry.IsRekorV2()); err != nil {
+	// A log of the newer kind signs its tree by a plain name, and no times; it
+	// may hold Rekor v1's kinds of entries all the same.
+	plain := entry.IsRekorV2() || !entry.HasInclusionPromise() && read.Proof != nil && !treed(read.Proof.Checkpoint)
+	if err := consistent(read, plain); err != nil {
 		return bad(err)
 	}
-	if entry.IsRekorV2() {
+	if plain {
 		// sigstore-go hashes what the entry should be; what is shown as its
 		// body must be that too.
 		if err := included(entry, log); err != nil {
 			return bad(err)
 		}
+	}
+	if plain && !entry.IsRekorV2() {
+		// sigstore-go takes each entry under a plain name for one of Rekor v2.
+		// What it would hold this one to has been looked at, in logs and here.
+		return LogEntry{Authority: log.BaseURL, Index: read.Proof.Index}, nil
 	}
 	one := &entity{party: by, entry: entry, content: content}
 	times, err := verify.VerifyTlogEntry(one, material{r.root, by.public}, 1, true)
@@ -200,16 +208,23 @@ var hashes = map[string]crypto.Hash{
 	"SHA2_256": crypto.SHA256, "SHA2_384": crypto.SHA384, "SHA2_512": crypto.SHA512,
 }
 
+// treed says whether a checkpoint names a tree, as Rekor v1's do: "NAME - NUMBER".
+func treed(checkpoint string) bool {
+	line, _, _ := strings.Cut(checkpoint, "\n")
+	at := strings.LastIndex(line, " - ")
+	return at >= 0 && len(line) > at+3 && strings.Trim(line[at+3:], "0123456789") == ""
+}
+
 // consistent holds the parts of an inclusion proof that nothing signs to its
 // checkpoint, and says no to a time that nothing signs.
-func consistent(read bundle.LogEntry, v2 bool) error {
-	if v2 && (read.IntegratedTime != 0 || read.Promise != nil) {
-		return errors.New("an entry of Rekor v2 has no time and no promise of its log's")
+func consistent(read bundle.LogEntry, plain bool) error {
+	if plain && (read.IntegratedTime != 0 || read.Promise != nil) {
+		return errors.New("a log that signs its tree by a plain name, as Rekor v2, signs no time and no promise, and it has one")
 	}
 	if read.Proof == nil {
 		return nil
 	}
-	if v2 && read.Proof.Index != read.Index {
+	if plain && read.Proof.Index != read.Index {
 		return fmt.Errorf("its inclusion proof is of index %d", read.Proof.Index)
 	}
 	return noted(*read.Proof)
