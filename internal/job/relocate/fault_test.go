@@ -42,7 +42,7 @@ func TestSourceFaults(t *testing.T) {
 		{"half a blob", func(estate) ocitest.Fault { return ocitest.Fault{Match: "GET /v2/team/app/blobs/", Truncate: true} }, []string{"blob sha256:", "ends early"}},
 		{"a longer blob", func(estate) ocitest.Fault {
 			return ocitest.Fault{Match: "GET /v2/team/app/blobs/", Rewrite: func(b []byte) []byte { return append(b, '!') }}
-		}, []string{"blob sha256:", "is longer than"}},
+		}, []string{"blob sha256:", "and its descriptor says"}},
 		{"a blob that is gone", func(estate) ocitest.Fault {
 			return ocitest.Fault{Match: "GET /v2/team/app/blobs/", Status: 404}
 		}, []string{"blob sha256:", "404"}},

@@ -91,6 +91,10 @@ func (r *Repository) Blob(ctx context.Context, d Descriptor) (io.ReadCloser, err
 		defer response.Body.Close()
 		return nil, answer(response, r.label+" blob "+d.Digest.String())
 	}
+	if n := response.ContentLength; n >= 0 && n != d.Size {
+		response.Body.Close()
+		return nil, &ContentError{fmt.Errorf("%s blob %s has %d bytes, and its descriptor says %d", r.label, d.Digest, n, d.Size)}
+	}
 	return checkedBlob(response.Body, r.label, d), nil
 }
 
