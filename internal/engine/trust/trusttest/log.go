@@ -163,6 +163,8 @@ func (l *Log) hashedV2(s Signed) []byte {
 // AddBody logs an entry as it is.
 func (l *Log) AddBody(body []byte, at time.Time) bundle.LogEntry {
 	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	leaf := sha256.Sum256(append([]byte{0}, body...))
 	if len(l.leaves) == 0 {
 		// Every tree has a neighbour in it.

@@ -21,6 +21,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math/big"
+	"sync"
 	"testing"
 	"time"
 )
@@ -49,6 +50,8 @@ type Log struct {
 	id     []byte
 	v2     bool
 	leaves [][]byte
+	// mu guards leaves, also those that a copy shares: several may be witnessed at once.
+	mu *sync.Mutex
 }
 
 // New makes a Sigstore whose authorities are believed from a year before a
@@ -68,7 +71,7 @@ func New(t testing.TB, at time.Time) *Sigstore {
 // NewLog makes a log, of Rekor's second generation or not.
 func NewLog(t testing.TB, url string, period Period, v2 bool) *Log {
 	t.Helper()
-	l := &Log{t: t, URL: url, Period: period, v2: v2}
+	l := &Log{mu: new(sync.Mutex), t: t, URL: url, Period: period, v2: v2}
 	if v2 {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		must(t, err)
