@@ -73,7 +73,7 @@ func TestSignBundle(t *testing.T) {
 		keylesstest.NoSCT: "no certificate timestamp", keylesstest.OtherKey: "another key", keylesstest.OtherEntry: "another",
 		keylesstest.OtherTimestamp: "other data",
 	} {
-		server.Lie = lie
+		server.Lie(lie)
 		os.Remove(filepath.Join(h.dir, "out.json"))
 		got := h.run(sign("token", "v1.json", "a.txt")...)
 		if got.code != 3 || !strings.Contains(got.err, reason) {
@@ -83,7 +83,7 @@ func TestSignBundle(t *testing.T) {
 			t.Errorf("%s: a bundle was written", lie)
 		}
 	}
-	server.Lie = ""
+	server.Lie("")
 	h.write("root.json", trusttest.New(t, h.now).Root())
 	h.want(3, []string{"no door that believes root.json would accept this"}, sign("token", "v1.json", "a.txt")...)
 	h.want(3, []string{"neither a JWT nor a file"}, sign("nosuch", "v1.json", "a.txt")...)

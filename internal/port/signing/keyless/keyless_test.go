@@ -109,7 +109,7 @@ func TestCertifyLies(t *testing.T) {
 		keylesstest.ExpiredLeaf:   "it has to last for 1m0s",
 	} {
 		server := keylesstest.New(t, start().now)
-		server.Lie = lie
+		server.Lie(lie)
 		if _, err := keyless.Certify(t.Context(), config(server)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), server.URL(keylesstest.Fulcio)) {
 			t.Errorf("%s: got %v, want %q", lie, err, want)
 		}

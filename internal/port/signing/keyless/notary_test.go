@@ -274,7 +274,7 @@ func TestWitnessLies(t *testing.T) {
 	} {
 		server := keylesstest.New(t, start().now)
 		signer := certify(t, server)
-		server.Lie = test.lie
+		server.Lie(test.lie)
 		for what, content := range map[string][]byte{"envelope": envelope(t, signer), "message": message(t, signer)} {
 			witnessed, err := notary(t, server, test.service).Witness(t.Context(), content, signer.Public())
 			if err == nil || witnessed != nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), server.URL(test.service)) {

@@ -32,6 +32,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,8 +77,7 @@ type Server struct {
 	// Fault, if it is not nil, sees each request first; true says that it
 	// answered.
 	Fault func(service string, w http.ResponseWriter, request *http.Request) bool
-	// Lie is one of the lies, "" for the truth.
-	Lie string
+	lie   atomic.Value // string
 
 	t        testing.TB
 	url      string
@@ -120,6 +120,15 @@ func (s *Server) URL(service string) string {
 // Stamper is the certificate of the timestamp authority itself; Sigstore's root
 // has the one that issued it only.
 func (s *Server) Stamper() *x509.Certificate { return s.stamper }
+
+// Lie has the services lie from now on, in one of the ways; "" is the truth.
+// An answer that is under way may be given either way.
+func (s *Server) Lie(lie string) { s.lie.Store(lie) }
+
+func (s *Server) told() string {
+	lie, _ := s.lie.Load().(string)
+	return lie
+}
 
 // Requests is how many came to a service.
 func (s *Server) Requests(service string) int {
@@ -228,7 +237,7 @@ func (s *Server) certify(authorization string, body []byte) ([]byte, error) {
 	}
 	who := identity.Certificate{Subject: proof, Issuer: claims.Issuer}
 	sigstore, at := *s.Sigstore, s.Now()
-	switch s.Lie {
+	switch s.told() {
 	case OtherKey:
 		other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
@@ -273,7 +282,7 @@ func (s *Server) signed(certificate, key, message, digest, signature []byte) (tr
 	if err := verify(out.Public, message, digest, signature); err != nil {
 		return out, errors.New("error processing entry: verifying signature: invalid signature")
 	}
-	switch s.Lie {
+	switch s.told() {
 	case OtherEntry:
 		out.Signature = append([]byte{}, signature...)
 		out.Signature[len(out.Signature)-1] ^= 1
@@ -361,7 +370,7 @@ func (s *Server) spell(entry bundle.LogEntry) any {
 		"checkpoint": entry.Proof.Checkpoint, "hashes": hashes, "logIndex": entry.Proof.Index,
 		"rootHash": hex.EncodeToString(entry.Proof.Root), "treeSize": entry.Proof.Size,
 	}}
-	switch s.Lie {
+	switch s.told() {
 	case NoPromise:
 		delete(verification, "signedEntryTimestamp")
 	case NoProof:
@@ -398,7 +407,7 @@ func (s *Server) second(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	entry := s.Sigstore.V2.Add(signed, s.Now())
-	if s.Lie != OtherVerifier && !strings.Contains(string(entry.Body), sent.Verifier.Details) {
+	if s.told() != OtherVerifier && !strings.Contains(string(entry.Body), sent.Verifier.Details) {
 		return nil, fmt.Errorf("key details %s are not those of the key", sent.Verifier.Details)
 	}
 	proof := map[string]any{"logIndex": fmt.Sprint(entry.Proof.Index), "rootHash": entry.Proof.Root, "treeSize": fmt.Sprint(entry.Proof.Size),
@@ -406,7 +415,7 @@ func (s *Server) second(body []byte) ([]byte, error) {
 	answer := map[string]any{"logIndex": fmt.Sprint(entry.Index), "logId": map[string]any{"keyId": entry.LogID},
 		"kindVersion": map[string]any{"kind": entry.Kind, "version": entry.Version}, "integratedTime": "0",
 		"inclusionProof": proof, "canonicalizedBody": entry.Body}
-	if s.Lie == NoProof {
+	if s.told() == NoProof {
 		delete(answer, "inclusionProof")
 	}
 	return json.Marshal(answer)
@@ -443,7 +452,7 @@ func (s *Server) stamp(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch s.Lie {
+	switch s.told() {
 	case OtherTimestamp:
 		asked.HashedMessage[0] ^= 1
 	case OldTimestamp:
