@@ -37,6 +37,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Setenv("ASSAY_REGISTRY", filepath.Join(env.WorkDir, "registry"))
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+			// Under the race detector a process waits a second before it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=10")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
 				env.Setenv("GIT_"+who+"_NAME", "Test")
 				env.Setenv("GIT_"+who+"_EMAIL", "test@example.com")

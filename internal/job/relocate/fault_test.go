@@ -113,13 +113,14 @@ func TestInterrupted(t *testing.T) {
 	from, to := newShop(t, registry.Config{}), newShop(t, registry.Config{})
 	e := from.estate("v1")
 	ctx, cancel := context.WithCancel(t.Context())
-	from.server.Break(ocitest.Fault{Match: "GET /v2/team/app/blobs/", Skip: 2, Rewrite: func(body []byte) []byte { cancel(); return body }})
+	// It ends when the first blob is there.
+	to.server.Break(ocitest.Fault{Match: "PUT /v2/team/app/blobs/", Rewrite: func(body []byte) []byte { cancel(); return body }})
 	_, err := relocate.Copy(ctx, relocate.Order{From: from.place(), Image: e.root, To: to.place(), Tag: "v1"})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)
 	}
 	to.lacks("manifests/v1")
-	from.server.Mend()
+	to.server.Mend()
 	report, err := from.copyTo(to, e.root, "v1")
 	if err != nil {
 		t.Fatal(err)
