@@ -46,7 +46,7 @@ func (h *Host) keyKinds() []keyKind {
 // keyScheme is the part of a key reference before "://"; "" is a file. A
 // token's key is a URI without slashes (RFC 7512).
 func keyScheme(reference string) string {
-	if strings.HasPrefix(reference, pkcs11uri.Scheme) {
+	if pkcs11uri.Is(reference) {
 		return tokenScheme
 	}
 	scheme, _, found := strings.Cut(reference, "://")

@@ -11,5 +11,6 @@ func TestTokensAbsent(t *testing.T) {
 	for _, verb := range [][]string{{"sign"}, {"verify", "--offline"}} {
 		h.want(3, []string{"go build -tags pkcs11", "!4711"}, append(verb, "--key", "pkcs11:token=t;object=o?pin-value=4711", "registry.example.com/app:1")...)
 		h.want(3, []string{"is not known here", "!4711"}, append(verb, "--key", "pkcs11:tokn=t?pin-value=4711", "registry.example.com/app:1")...)
+		h.want(3, []string{"begins with", "!4711"}, append(verb, "--key", "PKCS11:token=t?pin-value=4711", "registry.example.com/app:1")...)
 	}
 }

@@ -69,7 +69,7 @@ func escape(text string) string { return strings.ReplaceAll(url.PathEscape(text)
 // Redact is a reference to a key as people may see it: of a URI of this kind,
 // readable or not, what comes before its query.
 func Redact(reference string) string {
-	if !strings.HasPrefix(reference, Scheme) {
+	if !Is(reference) {
 		return reference
 	}
 	if u, err := Parse(reference); err == nil {
@@ -80,6 +80,12 @@ func Redact(reference string) string {
 		return Scheme + "…"
 	}
 	return path
+}
+
+// Is says whether a reference means to be a URI of this kind: one that is spelled
+// with capitals is refused as one, and not taken for a file with a PIN in its name.
+func Is(reference string) bool {
+	return len(reference) >= len(Scheme) && strings.EqualFold(reference[:len(Scheme)], Scheme)
 }
 
 // Parse reads a URI. The errors name the attribute, and never a value.
