@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/awskms"
 	"github.com/seed-161fc314/assay/internal/port/signing/awskms/awskmstest"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
@@ -201,7 +202,7 @@ func TestSigningFaults(t *testing.T) {
 		refuse(want)
 	}
 	service.Put(id, awskmstest.Key{Private: key.Private, Spec: key.Spec, Forge: keyservicetest.Generate(t, "P-256")})
-	if _, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, keyservice.ErrOtherSignature) {
+	if _, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, signing.ErrOtherSignature) {
 		t.Errorf("forged: %v", err)
 	}
 	service.Put(id, key)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/azurekms"
 	"github.com/seed-161fc314/assay/internal/port/signing/azurekms/azurekmstest"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
@@ -238,7 +239,7 @@ func TestLyingVault(t *testing.T) {
 	vault.Break(nil)
 	v.Forge = keyservicetest.Generate(t, "P-256")
 	vault.Put(name, v)
-	if signature, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, keyservice.ErrOtherSignature) || signature != nil {
+	if signature, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, signing.ErrOtherSignature) || signature != nil {
 		t.Errorf("forged: %x, %v", signature, err)
 	}
 }

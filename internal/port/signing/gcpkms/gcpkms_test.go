@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
+	"github.com/seed-161fc314/assay/internal/port/signing"
 	"github.com/seed-161fc314/assay/internal/port/signing/gcpkms"
 	"github.com/seed-161fc314/assay/internal/port/signing/gcpkms/gcpkmstest"
 	"github.com/seed-161fc314/assay/internal/port/signing/keyservice"
@@ -257,7 +258,7 @@ func TestLyingService(t *testing.T) {
 	service.Break(nil)
 	v.Forge = keyservicetest.Generate(t, "P-256")
 	service.Put(name, v)
-	if signature, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, keyservice.ErrOtherSignature) || signature != nil {
+	if signature, err := signer.Sign(t.Context(), []byte("m")); !errors.Is(err, signing.ErrOtherSignature) || signature != nil {
 		t.Errorf("forged: %x, %v", signature, err)
 	}
 }

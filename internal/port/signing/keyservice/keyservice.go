@@ -14,7 +14,6 @@ import (
 	"context"
 	"crypto"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -84,10 +83,6 @@ func (e *ReferenceError) Error() string {
 	return fmt.Sprintf("%s: want %s", Said(e.Reference), e.Want)
 }
 
-// ErrOtherSignature says that a service answered with a signature that the
-// public key of its own key does not verify.
-var ErrOtherSignature = errors.New("the service's signature does not verify with the key's public key; nothing was signed")
-
 // Sign has the service sign message as signing.Signer says: one request. The
 // errors name the reference.
 func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
@@ -102,7 +97,7 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing with %s: %w", s.reference, err)
 	}
-	if err := check(s.public.Key, message, signature); err != nil {
+	if err := signing.Check(s.public.Key, message, signature); err != nil {
 		return nil, fmt.Errorf("signing with %s: %w", s.reference, err)
 	}
 	return signature, nil

@@ -36,7 +36,7 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	digest, options, err := signing.Digest(s.public, message)
+	digest, _, err := signing.Digest(s.public, message)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,8 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, fmt.Errorf("signing: %w", ctx.Err())
 	}
 	signature, err := s.ask(digest)
-	if err == nil && !verifies(s.public, message, digest, options, signature) {
-		err = errors.New("the signature that it gave does not verify with its public key; nothing was signed")
+	if err == nil {
+		err = signing.Check(s.public, message, signature)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signing with %s: the token: %w", s.name, err)
@@ -96,18 +96,4 @@ func joined(raw []byte) ([]byte, error) {
 	}
 	half := len(raw) / 2
 	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])})
-}
-
-// verifies says whether the token did what it was asked for. It makes no
-// claim of evidence: that is engine/trust.
-func verifies(public crypto.PublicKey, message, digest []byte, options crypto.SignerOpts, signature []byte) bool {
-	switch key := public.(type) {
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(key, digest, signature)
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, options.HashFunc(), digest, signature) == nil
-	case ed25519.PublicKey:
-		return ed25519.Verify(key, message, signature)
-	}
-	return false
 }

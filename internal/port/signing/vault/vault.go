@@ -353,8 +353,8 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, fmt.Errorf("signing with version %d of key %s: %w", s.version, s.key, err)
 	}
 	signature, err := s.unwrap(answer.Data.Signature)
-	if err == nil && !verifies(s.public, message, digest, options, signature) {
-		err = errors.New("the signature that it gave does not verify with the key's public key; nothing was signed")
+	if err == nil {
+		err = signing.Check(s.public, message, signature)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signing with version %d of key %s: %s: %w", s.version, s.key, s.client.address, err)
@@ -376,18 +376,4 @@ func (s *Signer) unwrap(text string) ([]byte, error) {
 		return nil, fmt.Errorf("the signature is no base64: %w", err)
 	}
 	return signature, nil
-}
-
-// verifies says whether Vault did what it was asked for. It makes no claim of
-// evidence: that is engine/trust.
-func verifies(public crypto.PublicKey, message, digest []byte, options crypto.SignerOpts, signature []byte) bool {
-	switch key := public.(type) {
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(key, digest, signature)
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, options.HashFunc(), digest, signature) == nil
-	case ed25519.PublicKey:
-		return ed25519.Verify(key, message, signature)
-	}
-	return false
 }
