@@ -54,7 +54,7 @@ func (f *keylessFlags) add(command *cobra.Command) {
 	flags.StringVar(&f.client, "oidc-client-id", oidc.Audience, "what that issuer knows this program as, and whom tokens are for")
 	flags.StringVar(&f.secret, "oidc-client-secret-file", "", "file with the client secret, where the issuer wants one")
 	flags.StringVar(&f.config, "signing-config", "", "file that says which certificate authority, logs and timestamp authorities are asked")
-	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that all of it is held to before anything is stored")
+	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that all of it is held to before anything is stored (default: what assay trust init keeps)")
 	flags.StringVar(&f.authority, "fulcio-url", "", "certificate authority, instead of --signing-config")
 	flags.StringArrayVar(&f.logs, "rekor-url", nil, "transparency log, instead of --signing-config; may be repeated")
 	flags.IntVar(&f.logVersion, "rekor-version", 1, "API of --rekor-url: 1, or 2 for Rekor on tiles")

@@ -21,7 +21,7 @@ type signFlags struct {
 }
 
 func (f *signFlags) add(command *cobra.Command) {
-	command.Flags().StringVar(&f.key, "key", "", "private key: a file or another key reference (`assay key --help` lists them)")
+	command.Flags().StringVar(&f.key, "key", "", "private key: a file, or a reference that assay key --help lists")
 	f.keyless.add(command)
 	command.Flags().BoolVar(&f.replace, "replace", false, "once stored, take away what the same signer said before, of the same types")
 	command.Flags().StringVar(&f.layout, "layout", "both", "how it is stored: bundle (OCI referrer, cosign 3), legacy (.sig and .att tags, cosign 1 and 2), both")

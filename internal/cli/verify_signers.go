@@ -101,7 +101,7 @@ func (f *signerFlags) addIdentity(command *cobra.Command) {
 	flags := command.Flags()
 	flags.Var(requestValue{&f.subjects, "--certificate-identity", false}, "certificate-identity", "subject that the certificate must have: an email address or a URI; may be repeated")
 	flags.Var(requestValue{&f.issuers, "--certificate-oidc-issuer", false}, "certificate-oidc-issuer", "URL of the OpenID provider that vouched for it; one for all identities, or one for each in order")
-	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that vouch for certificates, log entries and timestamps (default: what `assay trust init` keeps)")
+	flags.StringVar(&f.root, "trusted-root", "", "file with the authorities that vouch for certificates, log entries and timestamps (default: what assay trust init keeps)")
 }
 
 // signers are those that the flags name.
