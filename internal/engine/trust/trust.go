@@ -52,7 +52,8 @@ const TypeMessage = "message-signature"
 
 // Evidence is one piece as a port found it. Every field is a stranger's word.
 type Evidence struct {
-	// Digest is the digest of Content, computed when it was read.
+	// Digest names the piece, and was computed when it was read: of a
+	// referrer it is its manifest's, of anything else that of Content.
 	Digest subject.Digest
 	// Source says where it was found, for people: "referrer
 	// sha256:…" or "sha256-….att layer 2".
