@@ -94,6 +94,9 @@ func (s *Signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, err
 	}
 	signature, err := s.ask(ctx, Request{Public: s.public.Key, Version: s.public.Version, Message: message, Digest: digest, Hash: options.HashFunc()})
+	if ended := ctx.Err(); ended != nil { // what still comes then counts for nothing
+		err = ended
+	}
 	if err != nil {
 		return nil, fmt.Errorf("signing with %s: %w", s.reference, err)
 	}
