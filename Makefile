@@ -59,6 +59,7 @@ unit:
 
 pkcs11: gcc softhsm
 	CGO_ENABLED=1 $(GO) test $(RACE) -tags pkcs11 ./internal/port/signing/pkcs11
+	CGO_ENABLED=1 $(GO) test $(RACE) -tags pkcs11 -run TestTokens ./internal/cli
 
 # Every fuzz target for some thousand executions beyond its seeds.
 fuzz:

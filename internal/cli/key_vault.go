@@ -22,7 +22,7 @@ import (
 const vaultHelp = `Vault and OpenBao are reached as their own command lines are: VAULT_ADDR,
 VAULT_TOKEN (or ~/.vault-token), VAULT_NAMESPACE, VAULT_CACERT, VAULT_CAPATH,
 VAULT_CLIENT_CERT, VAULT_CLIENT_KEY, VAULT_TLS_SERVER_NAME, VAULT_SKIP_VERIFY,
-VAULT_CLIENT_TIMEOUT, or the same with BAO_; TRANSIT_SECRET_ENGINE_PATH is the
+VAULT_CLIENT_TIMEOUT, or all of them with BAO_, never some of each; TRANSIT_SECRET_ENGINE_PATH is the
 engine's mount. ASSAY_VAULT_ROLE and ASSAY_VAULT_JWT_FILE log in with a JSON web
 token, at auth/ASSAY_VAULT_AUTH_PATH (default jwt; kubernetes works too).`
 
@@ -52,24 +52,23 @@ func (h *Host) vaultKeys(scheme string) keyKind {
 	}
 }
 
-// vaultEnv is a variable of Vault's or OpenBao's; the one that the scheme of
-// the reference is named after is looked at first.
-func (h *Host) vaultEnv(scheme, name string) string {
-	prefixes := []string{"VAULT_", "BAO_"}
+// vaultEnv gives the variables by which Vault or OpenBao is reached: all of them
+// are of the family whose ADDR is set, so that the token of one is never sent to
+// the other. Where both are, it is the one that the reference's scheme names.
+func (h *Host) vaultEnv(scheme string) func(name string) string {
+	prefix, other := "VAULT_", "BAO_"
 	if scheme == "openbao" {
-		prefixes = []string{"BAO_", "VAULT_"}
+		prefix, other = other, prefix
 	}
-	for _, prefix := range prefixes {
-		if value := h.env(prefix + name); value != "" {
-			return value
-		}
+	if h.env(prefix+"ADDR") == "" && h.env(other+"ADDR") != "" {
+		prefix = other
 	}
-	return ""
+	return func(name string) string { return h.env(prefix + name) }
 }
 
 // vaultConfig is how the environment says that Vault is reached.
 func (h *Host) vaultConfig(scheme string) (vault.Config, error) {
-	env := func(name string) string { return h.vaultEnv(scheme, name) }
+	env := h.vaultEnv(scheme)
 	config := vault.Config{
 		Address: env("ADDR"), Namespace: env("NAMESPACE"), ServerName: env("TLS_SERVER_NAME"), Mount: h.env("TRANSIT_SECRET_ENGINE_PATH"),
 	}

@@ -157,3 +157,33 @@ func TestRotateUsage(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
+
+// TestVaultFamilies: address and token are of one family, and the token of one
+// is not sent to the other.
+func TestVaultFamilies(t *testing.T) {
+	h := newHouse(t)
+	v := vaulttest.New(t)
+	v.Create(t, "release", "ecdsa-p256")
+	h.write("f", []byte("content"))
+	for _, test := range []struct {
+		scheme string
+		env    []string
+		code   int
+	}{
+		{"hashivault", []string{"VAULT_ADDR=" + v.URL, "VAULT_TOKEN=" + v.Token}, 0},
+		{"hashivault", []string{"BAO_ADDR=" + v.URL, "BAO_TOKEN=" + v.Token}, 0},
+		{"openbao", []string{"BAO_ADDR=" + v.URL, "BAO_TOKEN=" + v.Token}, 0},
+		{"openbao", []string{"VAULT_ADDR=" + v.URL, "VAULT_TOKEN=" + v.Token}, 0},
+		{"openbao", []string{"BAO_ADDR=" + v.URL, "BAO_TOKEN=" + v.Token, "VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=other"}, 0},
+		{"hashivault", []string{"VAULT_ADDR=" + v.URL, "BAO_TOKEN=" + v.Token}, 3},
+		{"openbao", []string{"BAO_ADDR=" + v.URL, "VAULT_TOKEN=" + v.Token}, 3},
+		{"hashivault", []string{"VAULT_ADDR=" + v.URL, "BAO_ADDR=" + v.URL, "BAO_TOKEN=" + v.Token}, 3},
+	} {
+		h.env = test.env
+		v.Asked()
+		h.want(test.code, nil, "sign", "--key", test.scheme+"://release", "--bundle", "f.sig", "f")
+		if asked := v.Asked(); test.code != 0 && len(asked) > 0 {
+			t.Errorf("%s with %q: asked %q", test.scheme, test.env, asked)
+		}
+	}
+}

@@ -104,7 +104,7 @@ var keyName = regexp.MustCompile(`^\w(?:[\w.-]*\w)?$`)
 func parse(reference string) (key string, err error) {
 	scheme, key, found := strings.Cut(reference, "://")
 	if !found || !slices.Contains(Schemes(), scheme) || !keyName.MatchString(key) {
-		return "", fmt.Errorf("%.100q is no key in Vault; want hashivault://KEY, with letters, digits, dots, dashes and underscores", reference)
+		return "", fmt.Errorf("%.100q is no key in Vault; want hashivault://KEY or openbao://KEY, with letters, digits, dots, dashes and underscores", reference)
 	}
 	return key, nil
 }
