@@ -42,7 +42,7 @@ denied. One answer carries all that is wrong.`,
 			if err != nil {
 				return err
 			}
-			g, err := host.gate(policies, host.registries())
+			g, err := host.gate(cmd.Context(), policies, host.registries())
 			if err != nil {
 				return err
 			}
@@ -56,10 +56,12 @@ denied. One answer carries all that is wrong.`,
 	return command
 }
 
-// question is a gate's question and the place that asks it.
+// question is a gate's question, the workload that asks it (by its number; 0 is
+// the command line) and the place.
 type question struct {
 	gate.Question
-	place string
+	workload int
+	place    string
 }
 
 // questions reads manifests into questions, one for each image of each workload.
@@ -68,6 +70,7 @@ func (h *Host) questions(images, files []string, namespace string) ([]question, 
 	for _, image := range images {
 		list = append(list, question{Question: gate.Question{Reference: image}, place: "command line"})
 	}
+	workload := 0
 	paths, err := h.manifests(files)
 	if err != nil {
 		return nil, err
@@ -82,9 +85,10 @@ func (h *Host) questions(images, files []string, namespace string) ([]question, 
 			return nil, err
 		}
 		for _, w := range workloads {
+			workload++
 			for _, use := range w.Images {
 				request := policy.Request{Known: true, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, namespace), Name: w.Name}
-				list = append(list, question{Question: gate.Question{Reference: use.Reference, Request: request},
+				list = append(list, question{Question: gate.Question{Reference: use.Reference, Request: request}, workload: workload,
 					place: fmt.Sprintf("%s:%d %s/%s %s", path, use.Line, w.Kind, w.Name, use.Path)})
 			}
 		}
@@ -132,14 +136,20 @@ type answered struct {
 	Places []string `json:"places"`
 }
 
-// runCheck asks every question; equal questions are asked once. A denial
+// runCheck asks every question; an image that a workload names twice is judged
+// once. A denial
 // outweighs a fault: what is denied stays denied whatever the rest would be.
 func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []question, format string) error {
 	var answers []answered
-	index := map[gate.Question]int{}
+	type asked struct {
+		workload  int
+		reference string
+	}
+	index := map[asked]int{}
 	var faults []error
 	for _, q := range questions {
-		if i, known := index[q.Question]; known {
+		key := asked{q.workload, q.Reference}
+		if i, known := index[key]; known {
 			answers[i].Places = append(answers[i].Places, q.place)
 			continue
 		}
@@ -147,7 +157,7 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 		if err != nil {
 			faults = append(faults, err)
 		}
-		index[q.Question] = len(answers)
+		index[key] = len(answers)
 		answers = append(answers, answered{Verdict: v, Places: []string{q.place}})
 	}
 	denied := 0

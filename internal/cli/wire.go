@@ -140,7 +140,7 @@ func hintFor(err error) string {
 }
 
 // policies loads policy files; each document's kind picks the language.
-func (h *Host) policies(paths []string) ([]policy.Policy, error) {
+func (h *Host) policies(ctx context.Context, paths []string) ([]policy.Policy, error) {
 	var loaded []policy.Policy
 	for _, path := range paths {
 		content, err := h.readFile(path, limit.Policy)
@@ -156,7 +156,7 @@ func (h *Host) policies(paths []string) ([]policy.Policy, error) {
 		}
 		dir := filepath.Dir(h.path(path))
 		for _, document := range documents {
-			p, err := loadPolicy(document, dir)
+			p, err := loadPolicy(document, &material{ctx: ctx, host: h, dir: dir})
 			if err != nil {
 				return nil, err
 			}
@@ -166,22 +166,12 @@ func (h *Host) policies(paths []string) ([]policy.Policy, error) {
 	return loaded, nil
 }
 
-func loadPolicy(document strictyaml.Document, dir string) (policy.Policy, error) {
+func loadPolicy(document strictyaml.Document, m policy.Material) (policy.Policy, error) {
 	switch apiVersion, kind := document.Field("apiVersion"), document.Field("kind"); {
 	case apiVersion == v1alpha1.GroupVersion && kind == v1alpha1.KindEvidencePolicy:
-		return cel.Load(document, func(path string) ([]byte, error) {
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(dir, path)
-			}
-			file, err := os.Open(path)
-			if err != nil {
-				return nil, err
-			}
-			defer file.Close()
-			return limit.ReadAll(file, path, limit.KeyFile)
-		})
+		return cel.Load(document, m)
 	case strings.HasPrefix(apiVersion, "kyverno.io/"):
-		return kyverno.Load(document)
+		return kyverno.Load(document, m)
 	default:
 		return nil, fmt.Errorf("%s:%d: apiVersion %q and kind %q are no policy; want %s %s, or Kyverno's ClusterPolicy with verifyImages",
 			document.File, document.Line, apiVersion, kind, v1alpha1.GroupVersion, v1alpha1.KindEvidencePolicy)
@@ -189,11 +179,11 @@ func loadPolicy(document strictyaml.Document, dir string) (policy.Policy, error)
 }
 
 // gate makes the gate of some policies.
-func (h *Host) gate(paths []string, client *oci.Client) (*gate.Gate, error) {
+func (h *Host) gate(ctx context.Context, paths []string, client *oci.Client) (*gate.Gate, error) {
 	if len(paths) == 0 {
 		return nil, usage("--policy is missing").withHint("name the policy files, such as --policy policy.yaml")
 	}
-	policies, err := h.policies(paths)
+	policies, err := h.policies(ctx, paths)
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,31 @@ func (o Outcome) String() string {
 // MarshalText writes String.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// Action is what a check does to the decision when it does not pass. The zero
+// value is Enforce.
+type Action uint8
+
+// The actions: Enforce denies, WarnOnly admits with a warning, AuditOnly admits
+// and leaves a record in the answer.
+const (
+	Enforce Action = iota
+	WarnOnly
+	AuditOnly
+)
+
+var actionNames = [...]string{"enforce", "warn", "audit"}
+
+// String is the lower-case word.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return fmt.Sprintf("Action(%d)", uint8(a))
+}
+
+// MarshalText writes String.
+func (a Action) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
 // Check is one thing that a policy asked for, and what was found.
 type Check struct {
 	// Policy and Rule name where it is asked for; Name the single check
@@ -75,6 +100,11 @@ type Check struct {
 	// Platform is set where an image index is judged per platform.
 	Platform string  `json:"platform,omitempty"`
 	Outcome  Outcome `json:"outcome"`
+	// Action is what the check does to the decision when it does not pass.
+	Action Action `json:"action,omitzero"`
+	// Exception says by which exception of the policy a check that did not
+	// pass does not deny: why, whose it is, and until when.
+	Exception string `json:"exception,omitempty"`
 	// Message is the policy author's sentence, Expected and Found what the
 	// check wanted and saw; Items are the things found, one by one (CVEs with
 	// package, installed and healing version).
@@ -127,13 +157,24 @@ type Verdict struct {
 	Time time.Time `json:"time"`
 }
 
-// Failures are the checks that did not pass, in the order they were made.
+// Failures are the checks that did not pass and deny for it, in the order they
+// were made.
 func (v Verdict) Failures() []Check {
-	var failures []Check
+	return v.unmet(func(c Check) bool { return c.Action == Enforce })
+}
+
+// Warnings are the checks that did not pass and do not deny, in the order they
+// were made.
+func (v Verdict) Warnings() []Check {
+	return v.unmet(func(c Check) bool { return c.Action != Enforce })
+}
+
+func (v Verdict) unmet(wanted func(Check) bool) []Check {
+	var list []Check
 	for _, check := range v.Checks {
-		if check.Outcome == Failed || check.Outcome == Broken {
-			failures = append(failures, check)
+		if (check.Outcome == Failed || check.Outcome == Broken) && wanted(check) {
+			list = append(list, check)
 		}
 	}
-	return failures
+	return list
 }

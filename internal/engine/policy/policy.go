@@ -2,7 +2,7 @@
 // engine/policy/cel for EvidencePolicy, engine/policy/kyverno for the
 // verifyImages rules of Kyverno's ClusterPolicy.
 //
-// Entry points are [Policy] and [Input]. A policy is compiled before it
+// Entry points are [Policy], [Input] and [Material]. A policy is compiled before it
 // exists: a value of the interface is known to be well-formed, and what it
 // uses that is not supported was an error at load. Evaluating has no side
 // effects, reads no clock and contacts nothing.
@@ -55,10 +55,38 @@ func (i Image) Spellings() []string {
 // no workload is known (an image is judged on its own, in CI): policies
 // then apply as if the workload matched.
 type Request struct {
-	Known     bool
-	Kind      string
-	Namespace string
-	Name      string
+	Known bool
+	// Operation is CREATE, UPDATE, DELETE or CONNECT; "" is CREATE.
+	Operation string
+	// Group, Version, Kind, Namespace and Name are the object's; the group of
+	// core kinds is "". Namespace is "" where it is not known or there is none.
+	Group, Version  string
+	Kind            string
+	Namespace, Name string
+	// Object and Old are the object as JSON values, Old before an update; nil
+	// where they are not known. Neither may be changed.
+	Object, Old map[string]any
+	// Pod is the pod that the object makes, itself where it is one, with
+	// apiVersion, kind, metadata and spec; nil where it makes none or is not
+	// known. A rule about pods judges this, whatever made it.
+	Pod map[string]any
+	// Path is the field of Object that names the image, such as
+	// "spec.containers[0].image".
+	Path string
+	// NamespaceLabels are the labels of the namespace, nil where they are not
+	// known.
+	NamespaceLabels map[string]string
+	// User is who asks; zero where that is not known.
+	User User
+}
+
+// User is who asks the API server for a workload.
+type User struct {
+	Name   string
+	Groups []string
+	// Roles are "NAMESPACE:NAME", ClusterRoles names, of what is bound to the
+	// user; nil where that is not known.
+	Roles, ClusterRoles []string
 }
 
 // Scope is one manifest that may run, with all evidence that counts for it:
@@ -93,4 +121,32 @@ type Policy interface {
 	// A check that does not hold is a value (Outcome Failed or Broken); an
 	// error means that no judgement was possible, and admits nothing.
 	Judge(context.Context, Input) ([]verdict.Check, error)
+}
+
+// Fault is a kind of trouble that a policy may name.
+type Fault string
+
+// EvidenceUnavailable means that the digest is known, and that the registry
+// did not say what evidence there is about it.
+const EvidenceUnavailable Fault = "EvidenceUnavailable"
+
+// Tolerant is a Policy that says what a fault means. One that is none denies.
+type Tolerant interface {
+	Policy
+	// OnFault is Enforce where the fault closes the door; otherwise this policy
+	// admits what it could not judge, with a warning.
+	OnFault(fault Fault, now time.Time) verdict.Action
+}
+
+// Material is what a policy names and does not hold itself. It is asked when
+// the policy is loaded, and never afterwards. Paths are relative to the
+// policy's own file.
+type Material interface {
+	// Signer gives the public keys that a key reference speaks for: a PEM file,
+	// env://, k8s://NAMESPACE/SECRET, a KMS or Vault URI.
+	Signer(reference string) (trust.Signer, error)
+	// Root gives the authorities in a trusted root's file; "" is the door's own.
+	Root(reference string) (*trust.Root, error)
+	// ConfigMap gives the data of a config map.
+	ConfigMap(namespace, name string) (map[string]string, error)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/format/explain"
@@ -161,9 +162,9 @@ func (h *house) gate(store gate.Registry, texts ...string) *gate.Gate {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		p, err := cel.Load(documents[0], func(path string) ([]byte, error) {
+		p, err := cel.Load(documents[0], policytest.Keys(func(path string) ([]byte, error) {
 			return []byte(h.public[strings.TrimSuffix(path, ".pub")]), nil
-		})
+		}))
 		if err != nil {
 			h.t.Fatal(err)
 		}

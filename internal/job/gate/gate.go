@@ -156,7 +156,7 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 	}
 	scopes, err := g.scopes(ctx, resolved)
 	if err != nil {
-		return fault(v, err)
+		return g.unavailable(v, matching, err)
 	}
 	input := policy.Input{Image: image, Request: request, Scopes: scopes, Now: v.Time}
 	for _, p := range matching {
@@ -171,6 +171,23 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 		return fault(v, err)
 	}
 	v.Decision, v.Reason = g.decide(v.Checks)
+	return v, nil
+}
+
+// unavailable is the verdict where the digest is known and its evidence cannot
+// be read: a fault, unless every policy that judges the image names it. Evidence
+// that is wrong, or too much, is never excused: strangers could make it so.
+func (g *Gate) unavailable(v verdict.Verdict, matching []policy.Policy, err error) (verdict.Verdict, error) {
+	if !oci.IsUnavailable(err) {
+		return fault(v, err)
+	}
+	for _, p := range matching {
+		v.Policies = append(v.Policies, p.Name())
+		if tolerant, ok := p.(policy.Tolerant); !ok || tolerant.OnFault(policy.EvidenceUnavailable, v.Time) == verdict.Enforce {
+			return fault(v, err)
+		}
+	}
+	v.Decision, v.Reason = verdict.Warn, fmt.Sprintf("admitted by fault (%s): the evidence could not be read, and the policies name this fault: %v", policy.EvidenceUnavailable, err)
 	return v, nil
 }
 
@@ -203,24 +220,38 @@ func judge(ctx context.Context, p policy.Policy, input policy.Input) (checks []v
 }
 
 // decide allows only if some check passed, and every other one passed or was
-// skipped. An image that every policy skips is one that no policy judges.
+// skipped. What fails and does not deny admits with a warning; a failed check
+// that is only for the record leaves a decision alone that something else
+// proved. An image that every policy skips is one that no policy judges.
 func (g *Gate) decide(checks []verdict.Check) (verdict.Decision, string) {
-	passed := false
+	passed, warned, recorded := false, false, false
 	for _, c := range checks {
 		switch c.Outcome {
 		case verdict.Passed:
 			passed = true
 		case verdict.Skipped:
 		case verdict.Failed, verdict.Broken:
-			return verdict.Deny, ""
+			switch c.Action {
+			case verdict.WarnOnly:
+				warned = true
+			case verdict.AuditOnly:
+				recorded = true
+			default:
+				return verdict.Deny, ""
+			}
 		default:
 			return verdict.Deny, fmt.Sprintf("check %s of %s ended as %s, which is no outcome", c.Rule, c.Policy, c.Outcome)
 		}
 	}
-	if !passed {
-		return g.config.WhenUnmatched, "every policy that matches the image leaves it alone, so that none judges it"
+	switch {
+	case warned:
+		return verdict.Warn, "what failed does not deny: its policy warns, or makes an exception"
+	case passed:
+		return verdict.Allow, ""
+	case recorded:
+		return verdict.Warn, "nothing was proven: the policies that judge the image only keep a record"
 	}
-	return verdict.Allow, ""
+	return g.config.WhenUnmatched, "every policy that matches the image leaves it alone, so that none judges it"
 }
 
 // fault turns a verdict into one that says why there is none.

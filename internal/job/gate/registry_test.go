@@ -20,6 +20,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
@@ -77,7 +78,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := cel.Load(documents[0], func(string) ([]byte, error) { return pem, nil })
+	p, err := cel.Load(documents[0], policytest.Keys(func(string) ([]byte, error) { return pem, nil }))
 	if err != nil {
 		t.Fatal(err)
 	}

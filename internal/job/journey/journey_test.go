@@ -26,6 +26,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/assayfile"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
@@ -117,7 +118,7 @@ func newParts(t *testing.T, yaml string, files map[string]string) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled, err := cel.Load(documents[0], func(string) ([]byte, error) { return public, nil })
+	compiled, err := cel.Load(documents[0], policytest.Keys(func(string) ([]byte, error) { return public, nil }))
 	if err != nil {
 		t.Fatal(err)
 	}

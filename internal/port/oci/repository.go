@@ -60,7 +60,7 @@ func (r *Repository) Manifest(ctx context.Context, which string) (Manifest, erro
 type ContentError struct{ err error }
 
 // Error says what is wrong.
-func (e *ContentError) Error() string { return e.err.Error() }
+func (e *ContentError) Error() string { return fmt.Sprint(e.err) }
 
 // Unwrap gives the cause.
 func (e *ContentError) Unwrap() error { return e.err }

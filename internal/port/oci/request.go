@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -65,6 +67,14 @@ func (s *stumble) Unwrap() error { return s.error }
 func mayPass(err error) bool {
 	var s *stumble
 	return err != nil && (errors.As(err, &s) || stumbled(nil, err))
+}
+
+// IsUnavailable says whether an error means that a registry could not be asked,
+// or could not answer for now: no connection, a timeout, an overload. A refusal
+// is none, nor is an answer that is wrong or too long.
+func IsUnavailable(err error) bool {
+	var broken *net.OpError
+	return err != nil && (mayPass(err) || errors.As(err, &broken) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded))
 }
 
 // do sends one request below /v2/<repository>/.

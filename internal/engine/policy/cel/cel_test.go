@@ -20,6 +20,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/bundle"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
@@ -160,9 +161,9 @@ func load(text string) (policy.Policy, error) {
 	if len(documents) != 1 {
 		return nil, fmt.Errorf("%d documents", len(documents))
 	}
-	return cel.Load(documents[0], func(path string) ([]byte, error) {
+	return cel.Load(documents[0], policytest.Keys(func(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-	})
+	}))
 }
 
 func mustLoad(t testing.TB, text string) policy.Policy {

@@ -35,15 +35,14 @@ func (r requirement) who() string {
 	return strings.Join(names, " or ")
 }
 
-// Load compiles one document. readKey gives the content of a key file by the
-// path that the policy has; it resolves it against the policy's own file. The
-// error has one line for each thing that is wrong, with file, line and place.
-func Load(document strictyaml.Document, readKey func(path string) ([]byte, error)) (policy.Policy, error) {
+// Load compiles one document; material gives what it names. The error has one
+// line for each thing that is wrong, with file, line and place.
+func Load(document strictyaml.Document, material policy.Material) (policy.Policy, error) {
 	var object v1alpha1.EvidencePolicy
 	if err := document.Decode(&object); err != nil {
 		return nil, err
 	}
-	l := &loader{document: document, readKey: readKey}
+	l := &loader{document: document, material: material}
 	p := l.policy(object)
 	if err := errors.Join(l.wrong...); err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func Load(document strictyaml.Document, readKey func(path string) ([]byte, error
 // loader gathers what is wrong with a policy.
 type loader struct {
 	document strictyaml.Document
-	readKey  func(string) ([]byte, error)
+	material policy.Material
 	wrong    []error
 }
 
@@ -190,28 +189,22 @@ func (l *loader) signers(where place, list []v1alpha1.Signer) map[string]trust.S
 }
 
 func (l *loader) key(where place, name string, key v1alpha1.Key) []trust.Key {
-	pem := []byte(key.PublicKey)
+	var signer trust.Signer
+	var err error
 	switch {
 	case (key.File == "") == (key.PublicKey == ""):
 		l.fail(where, "want exactly one of file and publicKey")
 		return nil
-	case key.File != "" && l.readKey == nil:
-		l.fail(where, "key files cannot be read here; give the key as publicKey")
-		return nil
 	case key.File != "":
-		content, err := l.readKey(key.File)
-		if err != nil {
-			l.fail(where.at("file"), "reading the public key of signer %q: %w", name, err)
+		if signer, err = l.material.Signer(key.File); err != nil {
+			l.fail(where.at("file"), "signer %q: %w", name, err)
 			return nil
 		}
-		pem = content
-	}
-	signer, err := trust.ParseSigner(name, pem)
-	if err != nil {
-		if key.File != "" {
-			err = fmt.Errorf("%s: %w", key.File, err)
+		signer.Keys = slices.Clone(signer.Keys)
+	default:
+		if signer, err = trust.ParseSigner(name, []byte(key.PublicKey)); err != nil {
+			l.fail(where.at("publicKey"), "%w", err)
 		}
-		l.fail(where, "%w", err)
 	}
 	notBefore, notAfter := l.moment(where.at("notBefore"), key.NotBefore), l.moment(where.at("notAfter"), key.NotAfter)
 	if err := cosignkey.CheckWindow(notBefore, notAfter); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/cel"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/predicate"
@@ -49,12 +50,12 @@ func loadWith(t testing.TB, text string, keys map[string]string) (policy.Policy,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cel.Load(documents[0], func(path string) ([]byte, error) {
+	return cel.Load(documents[0], policytest.Keys(func(path string) ([]byte, error) {
 		if pem, ok := keys[path]; ok {
 			return []byte(pem), nil
 		}
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-	})
+	}))
 }
 
 func TestLoad(t *testing.T) {
@@ -209,16 +210,6 @@ func TestLoadSaysEverything(t *testing.T) {
 	}
 }
 
-func TestLoadWithoutFiles(t *testing.T) {
-	documents, err := strictyaml.Documents("policy.yaml", []byte(whole))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cel.Load(documents[0], nil); err == nil || !strings.Contains(err.Error(), "cannot be read here") {
-		t.Error(err)
-	}
-}
-
 func TestMatch(t *testing.T) {
 	ci := newParty(t)
 	at := func(registry, repository, tag string) policy.Image {
@@ -287,7 +278,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil || len(documents) == 0 || len(text) > limit.KeyFile {
 			return
 		}
-		p, err := cel.Load(documents[0], func(string) ([]byte, error) { return []byte(ci.pem), nil })
+		p, err := cel.Load(documents[0], policytest.Keys(func(string) ([]byte, error) { return []byte(ci.pem), nil }))
 		if (p == nil) == (err == nil) {
 			t.Fatalf("policy %v and error %v", p, err)
 		}

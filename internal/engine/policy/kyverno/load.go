@@ -106,6 +106,7 @@ var versions = []string{"kyverno.io/v1", "kyverno.io/v2beta1"}
 // loader finds the line of what is wrong.
 type loader struct {
 	document strictyaml.Document
+	material policy.Material
 }
 
 // fail names the place of an error: file, line as near as it is known, and
@@ -139,9 +140,9 @@ func at(path []string, parts ...string) []string {
 
 // Load compiles one ClusterPolicy or Policy. What is wrong with it, and every
 // field, operator and function that is not supported, is an error that names
-// file, line and field. See the package comment for what is read and how.
-func Load(document strictyaml.Document) (policy.Policy, error) {
-	l := loader{document}
+// file, line and field; material gives what it names. See the package comment for what is read and how.
+func Load(document strictyaml.Document, material policy.Material) (policy.Policy, error) {
+	l := loader{document, material}
 	var spec documentSpec
 	if version := document.Field("apiVersion"); !slices.Contains(versions, version) {
 		return nil, l.fail([]string{"apiVersion"}, "want %s, found %q", strings.Join(versions, " or "), version)

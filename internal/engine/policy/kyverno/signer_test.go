@@ -19,6 +19,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
+	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 )
@@ -107,7 +108,7 @@ func load(content string) (policy.Policy, error) {
 	if len(documents) != 1 {
 		return nil, fmt.Errorf("%d documents", len(documents))
 	}
-	return kyverno.Load(documents[0])
+	return kyverno.Load(documents[0], policytest.Material{})
 }
 
 func mustLoad(t testing.TB, content string) policy.Policy {
