@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,15 +39,15 @@ denied. One answer carries all that is wrong.`,
 			if len(args)+len(files) == 0 {
 				return usage("nothing to check").withHint("name an image, or manifests with -f")
 			}
-			questions, err := host.questions(args, files, namespace)
+			asked, err := host.questions(args, files, namespace)
 			if err != nil {
 				return err
 			}
-			g, err := host.gate(cmd.Context(), policies, host.registries())
+			g, err := host.gate(cmd.Context(), policies, asked.around.ConfigMaps, host.registries())
 			if err != nil {
 				return err
 			}
-			return runCheck(cmd.Context(), host, g, questions, format)
+			return runCheck(cmd.Context(), host, g, asked.questions, format)
 		},
 	}
 	command.Flags().StringSliceVarP(&files, "filename", "f", nil, "Kubernetes manifests: files or directories")
@@ -64,39 +65,69 @@ type question struct {
 	place    string
 }
 
+// asking is what a command was given: the questions, and what the manifests say
+// of the cluster.
+type asking struct {
+	questions []question
+	around    manifest.Surroundings
+}
+
 // questions reads manifests into questions, one for each image of each workload.
-func (h *Host) questions(images, files []string, namespace string) ([]question, error) {
-	var list []question
+func (h *Host) questions(images, files []string, namespace string) (asking, error) {
+	asked := asking{around: manifest.Surroundings{ConfigMaps: map[string]map[string]string{}, Namespaces: map[string]map[string]string{}}}
 	for _, image := range images {
-		list = append(list, question{Question: gate.Question{Reference: image}, place: "command line"})
+		asked.questions = append(asked.questions, question{Question: gate.Question{Reference: image}, place: "command line"})
 	}
-	workload := 0
 	paths, err := h.manifests(files)
 	if err != nil {
-		return nil, err
+		return asking{}, err
 	}
+	var workloads []manifest.Workload
 	for _, path := range paths {
 		content, err := h.readFile(path, limit.Policy)
 		if err != nil {
-			return nil, err
+			return asking{}, err
 		}
-		workloads, err := manifest.Read(path, content)
+		found, err := manifest.Read(path, content)
 		if err != nil {
-			return nil, err
+			return asking{}, err
 		}
-		for _, w := range workloads {
-			workload++
-			for _, use := range w.Images {
-				request := policy.Request{Known: true, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, namespace), Name: w.Name}
-				list = append(list, question{Question: gate.Question{Reference: use.Reference, Request: request}, workload: workload,
-					place: fmt.Sprintf("%s:%d %s/%s %s", path, use.Line, w.Kind, w.Name, use.Path)})
-			}
+		workloads = append(workloads, found...)
+		around, err := manifest.ReadSurroundings(path, content, namespace)
+		if err != nil {
+			return asking{}, err
+		}
+		maps.Copy(asked.around.ConfigMaps, around.ConfigMaps)
+		maps.Copy(asked.around.Namespaces, around.Namespaces)
+	}
+	for i, w := range workloads {
+		for _, use := range w.Images {
+			asked.questions = append(asked.questions, question{Question: gate.Question{Reference: use.Reference, Request: request(w, use.Path, namespace, asked.around)},
+				workload: i + 1, place: fmt.Sprintf("%s:%d %s/%s %s", w.File, use.Line, w.Kind, w.Name, use.Path)})
 		}
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
+	if len(asked.questions) == 0 {
+		return asking{}, fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
 	}
-	return list, nil
+	return asked, nil
+}
+
+// request is what policies see of a workload in a manifest, as if it were
+// created in a namespace.
+func request(w manifest.Workload, path, namespace string, around manifest.Surroundings) policy.Request {
+	group, version, grouped := strings.Cut(w.APIVersion, "/")
+	if !grouped {
+		group, version = "", w.APIVersion
+	}
+	r := policy.Request{Known: true, Operation: "CREATE", Group: group, Version: version, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, namespace), Name: w.Name,
+		Object: w.Object, Pod: w.Pod, Path: path}
+	r.NamespaceLabels = around.Namespaces[r.Namespace]
+	for _, object := range []map[string]any{r.Object, r.Pod} {
+		if metadata, ok := object["metadata"].(map[string]any); ok && metadata["namespace"] == nil {
+			metadata["namespace"] = r.Namespace
+		}
+	}
+	return r
 }
 
 // manifests expands directories into the YAML and JSON files below them.
@@ -137,28 +168,34 @@ type answered struct {
 }
 
 // runCheck asks every question; an image that a workload names twice is judged
-// once. A denial
-// outweighs a fault: what is denied stays denied whatever the rest would be.
+// once. A denial outweighs a fault: what is denied stays denied whatever the
+// rest would be.
 func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []question, format string) error {
-	var answers []answered
 	type asked struct {
 		workload  int
 		reference string
 	}
 	index := map[asked]int{}
-	var faults []error
+	var distinct []gate.Question
+	var places [][]string
 	for _, q := range questions {
 		key := asked{q.workload, q.Reference}
-		if i, known := index[key]; known {
-			answers[i].Places = append(answers[i].Places, q.place)
-			continue
+		i, known := index[key]
+		if !known {
+			i = len(distinct)
+			index[key] = i
+			distinct, places = append(distinct, q.Question), append(places, nil)
 		}
-		v, err := g.Decide(ctx, q.Question)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		index[key] = len(answers)
-		answers = append(answers, answered{Verdict: v, Places: []string{q.place}})
+		places[i] = append(places[i], q.place)
+	}
+	done := host.busy(fmt.Sprintf("judging %d images", len(distinct)))
+	decided := g.DecideAll(ctx, distinct)
+	done()
+	var answers []answered
+	var faults []error
+	for i, a := range decided {
+		answers = append(answers, answered{Verdict: a.Verdict, Places: places[i]})
+		faults = append(faults, a.Err)
 	}
 	denied := 0
 	for _, a := range answers {

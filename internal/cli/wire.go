@@ -140,7 +140,7 @@ func hintFor(err error) string {
 }
 
 // policies loads policy files; each document's kind picks the language.
-func (h *Host) policies(ctx context.Context, paths []string) ([]policy.Policy, error) {
+func (h *Host) policies(ctx context.Context, paths []string, configMaps map[string]map[string]string) ([]policy.Policy, error) {
 	var loaded []policy.Policy
 	for _, path := range paths {
 		content, err := h.readFile(path, limit.Policy)
@@ -156,7 +156,7 @@ func (h *Host) policies(ctx context.Context, paths []string) ([]policy.Policy, e
 		}
 		dir := filepath.Dir(h.path(path))
 		for _, document := range documents {
-			p, err := loadPolicy(document, &material{ctx: ctx, host: h, dir: dir})
+			p, err := loadPolicy(document, &material{ctx: ctx, host: h, dir: dir, configMaps: configMaps})
 			if err != nil {
 				return nil, err
 			}
@@ -178,12 +178,13 @@ func loadPolicy(document strictyaml.Document, m policy.Material) (policy.Policy,
 	}
 }
 
-// gate makes the gate of some policies.
-func (h *Host) gate(ctx context.Context, paths []string, client *oci.Client) (*gate.Gate, error) {
+// gate makes the gate of some policies, which may read the config maps that are
+// given by "NAMESPACE/NAME".
+func (h *Host) gate(ctx context.Context, paths []string, configMaps map[string]map[string]string, client *oci.Client) (*gate.Gate, error) {
 	if len(paths) == 0 {
 		return nil, usage("--policy is missing").withHint("name the policy files, such as --policy policy.yaml")
 	}
-	policies, err := h.policies(ctx, paths)
+	policies, err := h.policies(ctx, paths, configMaps)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // Package manifest finds the images that Kubernetes manifests ask for.
 //
-// The entry point is [Read]. It knows where Pods, the built-in controllers
+// Entry points are [Read] and [ReadSurroundings]. Read knows where Pods, the built-in controllers
 // (Deployment, DaemonSet, StatefulSet, ReplicaSet, ReplicationController, Job,
 // CronJob), PodTemplates and lists of them keep their pods. Every other kind
 // is looked through for what is shaped like a pod: an object with a list of
@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,6 +50,10 @@ type Workload struct {
 	Line     int
 	// Images are in the order of the file; there is at least one.
 	Images []ImageUse
+	// Object is the whole object as JSON values. Pod is the pod that it makes:
+	// the object itself where it is one, of a built-in controller its template
+	// with apiVersion, kind and the controller's namespace; nil of other kinds.
+	Object, Pod map[string]any
 }
 
 // ImageUse is one place that names an image.
@@ -140,10 +145,46 @@ func (r *reader) object(node *yaml.Node, kind, version, at string) error {
 		r.keys = !core(group(version))
 		err = r.search(&w, node, &trail{step: strings.TrimSuffix(at, ".")})
 	}
-	if err == nil && len(w.Images) > 0 {
-		r.workloads = append(r.workloads, w)
+	if err != nil || len(w.Images) == 0 {
+		return err
 	}
-	return err
+	value, err := strictyaml.Value(r.file, node)
+	if err != nil {
+		return err
+	}
+	w.Object, _ = value.(map[string]any)
+	w.Pod = w.pod()
+	r.workloads = append(r.workloads, w)
+	return nil
+}
+
+// pod is the pod that a built-in kind makes.
+func (w *Workload) pod() map[string]any {
+	path := pods[group(w.APIVersion)+"/"+w.Kind]
+	if len(path) == 1 {
+		return w.Object
+	}
+	if path == nil {
+		return nil
+	}
+	template := w.Object
+	for _, key := range path[:len(path)-1] {
+		template, _ = template[key].(map[string]any)
+	}
+	metadata := map[string]any{}
+	if written, ok := template["metadata"].(map[string]any); ok {
+		maps.Copy(metadata, written)
+	}
+	// A template's own name and namespace say nothing: the controller's count.
+	delete(metadata, "name")
+	delete(metadata, "namespace")
+	if w.Name != "" {
+		metadata["generateName"] = w.Name + "-"
+	}
+	if w.Namespace != "" {
+		metadata["namespace"] = w.Namespace
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 }
 
 func place(at string) string {

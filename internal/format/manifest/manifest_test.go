@@ -138,7 +138,7 @@ spec: {containers: &c [{image: *i}], initContainers: *c}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, objectsApart); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -1,6 +1,6 @@
 // Package strictyaml reads YAML that people write, and says where it is wrong.
 //
-// Entry points are [Documents], which splits a file, and [Document.Decode],
+// Entry points are [Documents], which splits a file, [Value], and [Document.Decode],
 // which fills a Go value through its json tags. A field that the value does
 // not have is an error with file, line and the nearest name that it does have;
 // a key given twice is an error; a file over [limit.Policy] bytes (or the bound
@@ -100,6 +100,18 @@ func (d Document) Field(path ...string) string {
 		return node.Value
 	}
 	return ""
+}
+
+// Value is what stands at a path of mapping keys, as the function Value gives
+// it; nil where there is nothing.
+func (d Document) Value(path ...string) (any, error) {
+	node := d.node
+	for _, key := range path {
+		if node = lookup(resolve(node), key); node == nil {
+			return nil, nil
+		}
+	}
+	return Value(d.File, node)
 }
 
 // LineOf is the line of the value at a path of mapping keys and list indexes
@@ -271,6 +283,23 @@ func plain(name string, node *yaml.Node) (any, error) {
 		return nil, fmt.Errorf("%s:%d: %s is not a number that can be compared", name, node.Line, node.Value)
 	}
 	return value, nil
+}
+
+// Value is a node as JSON values: nil, bool, float64, string, []any and
+// map[string]any. The file's name stands in errors. The node is one of a file
+// that Documents accepted.
+func Value(name string, node *yaml.Node) (any, error) {
+	value, err := plain(name, node)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", name, node.Line, err)
+	}
+	var decoded any
+	err = json.Unmarshal(encoded, &decoded)
+	return decoded, err
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()

@@ -1,12 +1,13 @@
 // Package gate is the only place that decides whether an image may run. Every
 // door calls it: the command line, promotion, and later admission.
 //
-// Entry points are [New], [Gate.Decide] and [Gate.DecideResolved]. The zero
-// verdict denies; an image that no policy judges is denied, unless the door's
-// configuration says otherwise, and then admitted with a warning; a check that
-// could not be made denies. What made a verdict impossible (a registry that is
-// away, a policy that cannot be evaluated, a deadline) is a [FaultError],
-// beside a verdict whose decision is Fault, and admits nothing.
+// Entry points are [New], [Gate.Decide], [Gate.DecideAll] and
+// [Gate.DecideResolved]. The zero verdict denies; an image that no policy judges
+// is denied, unless the door's configuration says otherwise, and then admitted
+// with a warning; a check that could not be made denies. What made a verdict
+// impossible (a registry that is away, a policy that cannot be evaluated, a
+// deadline) is a [FaultError], beside a verdict whose decision is Fault, and
+// admits nothing, unless every policy that judges the image names that fault.
 //
 // The gate resolves a tag once; the digest that it found is what is judged, and
 // what the verdict's Pinned names. A registry that no policy covers is not
@@ -55,6 +56,9 @@ type Config struct {
 // Gate decides. It may be used by several goroutines.
 type Gate struct {
 	config Config
+	// resolve and gather ask the registry: for the digest, and for the evidence.
+	resolve func(ctx context.Context, reference string) (oci.Resolved, error)
+	gather  func(ctx context.Context, resolved oci.Resolved) ([]policy.Scope, error)
 }
 
 // New checks the configuration: a gate without policies would deny everything
@@ -79,7 +83,9 @@ func New(config Config) (*Gate, error) {
 		seen[p.Name()] = true
 	}
 	config.Policies = slices.Clone(config.Policies)
-	return &Gate{config: config}, nil
+	g := &Gate{config: config, resolve: config.Registry.Resolve}
+	g.gather = g.scopes
+	return g, nil
 }
 
 // FaultError says that no verdict was possible. Nothing is admitted by it.
@@ -116,7 +122,7 @@ func (g *Gate) Decide(ctx context.Context, question Question) (v verdict.Verdict
 		v.Reason = g.unmatched(image, question.Request) + "; its registry was not asked"
 		return v, nil
 	}
-	resolved, err := g.config.Registry.Resolve(ctx, question.Reference)
+	resolved, err := g.resolve(ctx, question.Reference)
 	if err != nil {
 		return fault(v, err)
 	}
@@ -154,7 +160,7 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 		v.Decision, v.Reason = g.config.WhenUnmatched, g.unmatched(image, request)
 		return v, nil
 	}
-	scopes, err := g.scopes(ctx, resolved)
+	scopes, err := g.gather(ctx, resolved)
 	if err != nil {
 		return g.unavailable(v, matching, err)
 	}

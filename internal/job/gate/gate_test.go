@@ -34,6 +34,7 @@ type fixed struct {
 	checks  []verdict.Check
 	err     error
 	panics  any
+	mutex   sync.Mutex
 	asked   []policy.Input
 }
 
@@ -44,7 +45,9 @@ func (p *fixed) Match(image policy.Image, request policy.Request) bool {
 }
 
 func (p *fixed) Judge(_ context.Context, input policy.Input) ([]verdict.Check, error) {
+	p.mutex.Lock()
 	p.asked = append(p.asked, input)
+	p.mutex.Unlock()
 	if p.panics != nil {
 		panic(p.panics)
 	}
