@@ -16,9 +16,13 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
+	"github.com/seed-161fc314/assay/internal/engine/evidence"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/format/explain"
+	"github.com/seed-161fc314/assay/internal/format/intoto"
 	"github.com/seed-161fc314/assay/internal/format/manifest"
 	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/predicate"
 )
 
 func newCheck(host *Host) *cobra.Command {
@@ -33,7 +37,7 @@ denied. One answer carries all that is wrong.`,
 		Example: "  assay check -f deployment.yaml --policy policy.yaml\n  assay check registry.example.com/app:1.0 --policy policy.yaml -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("-o", format, "text", "json"); err != nil {
+			if err := oneOf("-o", format, checkFormats...); err != nil {
 				return err
 			}
 			if len(args)+len(files) == 0 {
@@ -43,19 +47,23 @@ denied. One answer carries all that is wrong.`,
 			if err != nil {
 				return err
 			}
-			g, err := host.gate(cmd.Context(), policies, asked.around.ConfigMaps, host.registries())
+			g, set, err := host.gateWith(cmd.Context(), policies, asked.around.ConfigMaps, host.registries())
 			if err != nil {
 				return err
 			}
-			return runCheck(cmd.Context(), host, g, asked.questions, format)
+			return runCheck(cmd.Context(), host, g, asked.questions, func(answers []answered) error { return host.printAnswers(answers, format, set) })
 		},
 	}
 	command.Flags().StringSliceVarP(&files, "filename", "f", nil, "Kubernetes manifests: files or directories")
 	command.Flags().StringSliceVar(&policies, "policy", nil, "policy files")
 	command.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of workloads that name none")
-	formatFlag(command, &format, "text", "text", "json")
+	formatFlag(command, &format, "text", checkFormats...)
 	return command
 }
+
+// checkFormats are what check prints: text folds to the terminal, brief is what
+// an admission message says, vsa one SLSA verification summary on each line.
+var checkFormats = []string{"text", "brief", "json", "vsa"}
 
 // question is a gate's question, the workload that asks it (by its number; 0 is
 // the command line) and the place.
@@ -167,10 +175,10 @@ type answered struct {
 	Places []string `json:"places"`
 }
 
-// runCheck asks every question; an image that a workload names twice is judged
-// once. A denial outweighs a fault: what is denied stays denied whatever the
+// runCheck asks every question and prints the answers; an image that a workload
+// names twice is judged once. A denial outweighs a fault: what is denied stays denied whatever the
 // rest would be.
-func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []question, format string) error {
+func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []question, print func([]answered) error) error {
 	type asked struct {
 		workload  int
 		reference string
@@ -197,33 +205,69 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 		answers = append(answers, answered{Verdict: a.Verdict, Places: places[i]})
 		faults = append(faults, a.Err)
 	}
+	if err := print(answers); err != nil {
+		return err
+	}
 	denied := 0
 	for _, a := range answers {
 		if a.Decision == verdict.Deny {
 			denied++
 		}
 	}
-	if format == "json" {
-		if err := writeJSON(host.Out, answers); err != nil {
-			return err
-		}
-	} else {
-		for i, a := range answers {
-			if i > 0 {
-				fmt.Fprintln(host.Out)
-			}
-			if err := host.explain(a.Verdict); err != nil {
-				return err
-			}
-			for _, place := range a.Places {
-				if place != "command line" {
-					fmt.Fprintf(host.Out, "  used at  %s\n", clean(place))
-				}
-			}
-		}
-	}
 	if denied > 0 {
 		return &deniedError{text: fmt.Sprintf("%d of %d images denied", denied, len(answers))}
 	}
 	return errors.Join(faults...)
+}
+
+func (h *Host) printAnswers(answers []answered, format string, set policySet) error {
+	switch format {
+	case "json":
+		return writeJSON(h.Out, answers)
+	case "vsa":
+		return h.printSummaries(answers, set)
+	case "brief":
+		for _, a := range answers {
+			fmt.Fprintln(h.Out, explain.Brief(a.Verdict, limit.AdmissionMessage))
+		}
+		return nil
+	}
+	for i, a := range answers {
+		if i > 0 {
+			fmt.Fprintln(h.Out)
+		}
+		if err := h.explain(a.Verdict); err != nil {
+			return err
+		}
+		for _, place := range a.Places {
+			if place != "command line" {
+				fmt.Fprintf(h.Out, "  used at  %s\n", clean(place))
+			}
+		}
+	}
+	return nil
+}
+
+// printSummaries prints a statement for each verdict; a fault has none.
+func (h *Host) printSummaries(answers []answered, set policySet) error {
+	for _, a := range answers {
+		if a.Decision == verdict.Fault || a.Subject.IsZero() {
+			h.warn("%s: no summary: %s", a.Reference, a.Reason)
+			continue
+		}
+		var sources []predicate.ResourceDescriptor
+		for _, name := range a.Policies {
+			sources = append(sources, set.sources[name])
+		}
+		summary, err := evidence.Summary(a.Verdict, sources, versionString())
+		if err != nil {
+			return err
+		}
+		statement, err := intoto.Encode(intoto.New([]intoto.Subject{intoto.SubjectOf(a.Reference, a.Subject)}, summary.Type, summary.Body))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(h.Out, string(statement))
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ The commit is pushed to --base, on top of what others pushed meanwhile; with
 			if err != nil {
 				return err
 			}
-			g, err := host.gate(cmd.Context(), policies, nil, host.registries())
+			g, err := host.gate(cmd.Context(), policies, host.registries())
 			if err != nil {
 				return err
 			}

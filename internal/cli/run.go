@@ -223,7 +223,7 @@ func (h *Host) journey(ctx context.Context, w *workload, db scan.Advisories, fla
 	for _, path := range w.file.Policies {
 		policies = append(policies, w.path(path))
 	}
-	g, err := h.gate(ctx, policies, nil, client)
+	g, err := h.gate(ctx, policies, client)
 	if err != nil {
 		return fail(err)
 	}

@@ -32,6 +32,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/port/advisorydb"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/internal/port/oci/registry"
+	"github.com/seed-161fc314/assay/predicate"
 )
 
 // EmbeddedHost is the registry that every command serves itself, from a
@@ -139,31 +140,41 @@ func hintFor(err error) string {
 	return ""
 }
 
-// policies loads policy files; each document's kind picks the language.
-func (h *Host) policies(ctx context.Context, paths []string, configMaps map[string]map[string]string) ([]policy.Policy, error) {
-	var loaded []policy.Policy
+// policySet is what policy files hold.
+type policySet struct {
+	policies []policy.Policy
+	// sources are the files of policies, by the policies' names, with their
+	// digests.
+	sources map[string]predicate.ResourceDescriptor
+}
+
+// policies loads policy files; each document's kind picks the language. They
+// may read the config maps that are given by "NAMESPACE/NAME".
+func (h *Host) policies(ctx context.Context, paths []string, configMaps map[string]map[string]string) (policySet, error) {
+	set := policySet{sources: map[string]predicate.ResourceDescriptor{}}
 	for _, path := range paths {
 		content, err := h.readFile(path, limit.Policy)
 		if err != nil {
-			return nil, fmt.Errorf("reading policy: %w", err)
+			return policySet{}, fmt.Errorf("reading policy: %w", err)
 		}
 		documents, err := strictyaml.Documents(path, content)
 		if err != nil {
-			return nil, err
+			return policySet{}, err
 		}
 		if len(documents) == 0 {
-			return nil, fmt.Errorf("%s: holds no policy", path)
+			return policySet{}, fmt.Errorf("%s: holds no policy", path)
 		}
-		dir := filepath.Dir(h.path(path))
+		dir, digest := filepath.Dir(h.path(path)), subject.Of(content)
 		for _, document := range documents {
 			p, err := loadPolicy(document, &material{ctx: ctx, host: h, dir: dir, configMaps: configMaps})
 			if err != nil {
-				return nil, err
+				return policySet{}, err
 			}
-			loaded = append(loaded, p)
+			set.policies = append(set.policies, p)
+			set.sources[p.Name()] = predicate.ResourceDescriptor{Name: p.Name(), URI: filepath.ToSlash(path), Digest: map[string]string{digest.Algorithm(): digest.Hex()}}
 		}
 	}
-	return loaded, nil
+	return set, nil
 }
 
 func loadPolicy(document strictyaml.Document, m policy.Material) (policy.Policy, error) {
@@ -178,17 +189,23 @@ func loadPolicy(document strictyaml.Document, m policy.Material) (policy.Policy,
 	}
 }
 
-// gate makes the gate of some policies, which may read the config maps that are
-// given by "NAMESPACE/NAME".
-func (h *Host) gate(ctx context.Context, paths []string, configMaps map[string]map[string]string, client *oci.Client) (*gate.Gate, error) {
+// gate makes the gate of some policy files.
+func (h *Host) gate(ctx context.Context, paths []string, client *oci.Client) (*gate.Gate, error) {
+	g, _, err := h.gateWith(ctx, paths, nil, client)
+	return g, err
+}
+
+// gateWith makes the gate of some policy files, which may read config maps.
+func (h *Host) gateWith(ctx context.Context, paths []string, configMaps map[string]map[string]string, client *oci.Client) (*gate.Gate, policySet, error) {
 	if len(paths) == 0 {
-		return nil, usage("--policy is missing").withHint("name the policy files, such as --policy policy.yaml")
+		return nil, policySet{}, usage("--policy is missing").withHint("name the policy files, such as --policy policy.yaml")
 	}
-	policies, err := h.policies(ctx, paths, configMaps)
+	set, err := h.policies(ctx, paths, configMaps)
 	if err != nil {
-		return nil, err
+		return nil, policySet{}, err
 	}
-	return gate.New(gate.Config{Policies: policies, Registry: client, Now: h.Now})
+	g, err := gate.New(gate.Config{Policies: set.policies, Registry: client, Now: h.Now})
+	return g, set, err
 }
 
 // target is what a scan or an SBOM is about, opened.

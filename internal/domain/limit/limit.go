@@ -263,6 +263,10 @@ const (
 	// DenialItems is how many found things (CVEs) one check lists by name
 	// before it says how many more there are.
 	DenialItems = 50
+	// AdmissionMessage is how many bytes a denial in an admission answer has:
+	// it is copied into events and conditions, which have room for some
+	// kilobytes.
+	AdmissionMessage = 4 << 10
 )
 
 // Error says that input went over a bound.

@@ -1,6 +1,6 @@
 // Package evidence writes what a run found as in-toto predicates.
 //
-// Entry points are [Vulnerabilities], [Provenance], [Tests] and [Analysis];
+// Entry points are [Vulnerabilities], [Provenance], [Tests], [Analysis] and [Summary];
 // each gives a [Document], a predicate with its type, that nobody has signed
 // yet. Predicates have the vetted types of package predicate and no others.
 // What shows nothing is an error and never a passed result: no test that ran,

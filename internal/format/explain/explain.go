@@ -1,6 +1,6 @@
 // Package explain writes verdicts for people.
 //
-// Entry points are [Write] and [Fold] for a whole verdict, [Evidence] for one
+// Entry points are [Write], [Fold] and [Brief] for a whole verdict, [Evidence] for one
 // piece of evidence, [Wrap] for a paragraph, [Clean] for any text from outside
 // and [Count] for numbers. A denial names everything
 // that failed: which policy and check, what was expected, what was found, in
@@ -43,9 +43,12 @@ func Fold(w io.Writer, v verdict.Verdict, width int) error {
 	if v.Reason != "" {
 		p.labelled("  ", "reason", v.Reason)
 	}
-	failures := v.Failures()
+	failures := verdict.ToDo(v.Failures())
 	for i, c := range failures {
-		p.failure(c, i+1, len(failures))
+		p.failure(c, fmt.Sprintf("%d of %d: ", i+1, len(failures)))
+	}
+	for _, c := range verdict.ToDo(v.Warnings()) {
+		p.failure(c, c.Action.String()+": ")
 	}
 	p.passed(v.Checks)
 	_, err := io.WriteString(w, p.b.String())
@@ -126,15 +129,15 @@ func title(c verdict.Check) string {
 	return name
 }
 
-func (p *page) failure(c verdict.Check, number, of int) {
+func (p *page) failure(c verdict.Check, head string) {
 	state := "failed"
 	if c.Outcome == verdict.Broken {
 		state = "could not be made"
 	}
 	p.b.WriteByte('\n')
-	p.line("  ", fmt.Sprintf("%d of %d: %s %s, in %s", number, of, title(c), state, c.Policy))
+	p.line("  ", fmt.Sprintf("%s%s %s, in %s", head, title(c), state, c.Policy))
 	const indent = "    "
-	for _, part := range []struct{ name, text string }{{"why", c.Message}, {"expected", c.Expected}, {"found", c.Found}} {
+	for _, part := range []struct{ name, text string }{{"why", c.Message}, {"expected", c.Expected}, {"found", c.Found}, {"exception", c.Exception}} {
 		if part.text != "" {
 			p.labelled(indent, part.name, part.text)
 		}

@@ -43,17 +43,17 @@ const written = `DENIED  registry.example.com/ml/app:v1
     evidence   t, @evidence does not count: bad signature: no key fits
     fix        assay sign
 
-  2 of 3: scanned / no-critical (linux/arm64) failed, in EvidencePolicy/pandas
+  2 of 3: scanned / odd could not be made, in EvidencePolicy/pandas
+    expected   x
+    found      the check cannot be made: no such key: x
+
+  3 of 3: scanned / no-critical (linux/arm64) failed, in EvidencePolicy/pandas
     why        no critical vulnerability
     expected   nothing in x
     found      1 violation
                - CVE-2023-47248 (CRITICAL) pyarrow 13.0.0, fixed in 14.0.1, requirements.txt:3
     evidence   https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, @evidence
     fix        upgrade pyarrow to 14.0.1
-
-  3 of 3: scanned / odd could not be made, in EvidencePolicy/pandas
-    expected   x
-    found      the check cannot be made: no such key: x
 
   passed     scanned: 1 piece, signed by ci (https://cosign.sigstore.dev/attestation/vuln/v1, signed by ci, 2026-03-01T12:00:00Z, @evidence)
 `

@@ -41,12 +41,19 @@ type Config struct {
 	// Env is the environment, as "NAME=value".
 	Env []string
 	// Name and Email make the author and committer; "" leaves them to git's
-	// configuration.
+	// configuration, and to DefaultName and DefaultEmail where that says nothing.
 	Name, Email string
 	// Sign signs commits, as git is configured to. Without it git's
 	// configuration decides.
 	Sign bool
 }
+
+// DefaultName and DefaultEmail author the commits of who has not told git a
+// name: a CI job, a new machine.
+const (
+	DefaultName  = "Assay"
+	DefaultEmail = "assay@localhost"
+)
 
 // The errors that callers tell apart.
 var (
@@ -316,6 +323,7 @@ func Create(ctx context.Context, dir, from, branch, message string, config Confi
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	g = g.named(ctx)
 	if _, err := g.run(ctx, "init", "--quiet", "--bare", "--template=", "--initial-branch="+branch, "--", dir); err != nil {
 		return err
 	}
@@ -325,6 +333,14 @@ func Create(ctx context.Context, dir, from, branch, message string, config Confi
 	}
 	_, err = g.feed(ctx, strings.NewReader(message), commitArguments(config)...)
 	return err
+}
+
+// named is git with a name for who commits, where its configuration has none.
+func (g git) named(ctx context.Context) git {
+	if _, err := g.run(ctx, "var", "GIT_COMMITTER_IDENT"); err != nil && ctx.Err() == nil {
+		g.before = append(slices.Clone(g.before), "-c", "user.name="+DefaultName, "-c", "user.email="+DefaultEmail)
+	}
+	return g
 }
 
 func commitArguments(config Config) []string {

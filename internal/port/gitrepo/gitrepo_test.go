@@ -432,3 +432,38 @@ func TestCreateRefuses(t *testing.T) {
 		t.Error("made a repository of nothing")
 	}
 }
+
+// TestNameless: where nobody told git a name, commits have one all the same;
+// where somebody did, it is theirs.
+func TestNameless(t *testing.T) {
+	for name, c := range map[string]struct {
+		variables []string
+		want      string
+	}{
+		"nobody":   {nil, gitrepo.DefaultName + " <" + gitrepo.DefaultEmail + ">"},
+		"somebody": {[]string{"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.com"}, "A <a@example.com>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, bare := t.TempDir(), filepath.Join(t.TempDir(), "bare.git")
+			write(t, filepath.Join(from, "f"), "1")
+			// A host without a domain: git does not guess an address from it.
+			config := gitrepo.Config{Env: append(environment(t), append(c.variables, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=user.useConfigOnly", "GIT_CONFIG_VALUE_0=true")...)}
+			if err := gitrepo.Create(t.Context(), bare, from, "main", "begin", config); err != nil {
+				t.Fatal(err)
+			}
+			repository, err := gitrepo.Clone(t.Context(), bare, filepath.Join(t.TempDir(), "clone"), "main", config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(repository.Dir(), "f"), "2")
+			if _, err := repository.Commit(t.Context(), []string{"f"}, "go on"); err != nil {
+				t.Fatal(err)
+			}
+			for _, dir := range []string{bare, repository.Dir()} {
+				if who := git(t, dir, "log", "-1", "--format=%an <%ae>"); who != c.want {
+					t.Errorf("%s: committed by %s, want %s", dir, who, c.want)
+				}
+			}
+		})
+	}
+}

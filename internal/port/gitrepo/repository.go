@@ -56,7 +56,7 @@ func Clone(ctx context.Context, url, dir, branch string, config Config) (*Reposi
 		return nil, err
 	}
 	g.dir = dir
-	return &Repository{g, config}, nil
+	return &Repository{g.named(ctx), config}, nil
 }
 
 // Dir is the directory that paths are relative to.
