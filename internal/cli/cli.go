@@ -266,7 +266,7 @@ Exit codes: 0 allowed or clean, 1 denied or findings over the threshold,
 		inGroup("sign", newVerify(host)), inGroup("sign", newVerifyAttestation(host)),
 		inGroup("sign", newCopy(host)),
 		inGroup("sign", newTree(host)), inGroup("sign", newTrust(host)),
-		inGroup("decide", newCheck(host)),
+		inGroup("decide", newCheck(host)), inGroup("decide", newPolicy(host)),
 		newVerifyBundle(host), newSignBundle(host),
 		newRegistry(host), newVersion(host),
 	} {

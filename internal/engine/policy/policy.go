@@ -150,3 +150,19 @@ type Material interface {
 	// ConfigMap gives the data of a config map.
 	ConfigMap(namespace, name string) (map[string]string, error)
 }
+
+// Rehearsal is Material for trying a policy without its signers.
+type Rehearsal interface {
+	Material
+	// StandIn is the key that plays a signer, by the policy's name for it.
+	StandIn(signer string) trust.Key
+}
+
+// Cast gives the signer that a policy made, or who plays it in a rehearsal.
+// Every policy language calls it for each signer that it makes.
+func Cast(material Material, signer trust.Signer) trust.Signer {
+	if r, ok := material.(Rehearsal); ok {
+		return trust.Signer{Name: signer.Name, Keys: []trust.Key{r.StandIn(signer.Name)}}
+	}
+	return signer
+}

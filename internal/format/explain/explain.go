@@ -1,6 +1,7 @@
 // Package explain writes verdicts for people.
 //
-// Entry points are [Write], [Fold] and [Brief] for a whole verdict, [Evidence] for one
+// Entry points are [Write], [Fold] and [Brief] for a whole verdict, [Checks] for
+// its checks alone, [Evidence] for one
 // piece of evidence, [Wrap] for a paragraph, [Clean] for any text from outside
 // and [Count] for numbers. A denial names everything
 // that failed: which policy and check, what was expected, what was found, in
@@ -43,6 +44,21 @@ func Fold(w io.Writer, v verdict.Verdict, width int) error {
 	if v.Reason != "" {
 		p.labelled("  ", "reason", v.Reason)
 	}
+	p.checks(v)
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+// Checks writes what Fold writes of the checks, without a decision: for checks
+// that decide nothing.
+func Checks(w io.Writer, v verdict.Verdict, width int) error {
+	p := &page{width: width}
+	p.checks(v)
+	_, err := io.WriteString(w, strings.TrimPrefix(p.b.String(), "\n"))
+	return err
+}
+
+func (p *page) checks(v verdict.Verdict) {
 	failures := verdict.ToDo(v.Failures())
 	for i, c := range failures {
 		p.failure(c, fmt.Sprintf("%d of %d: ", i+1, len(failures)))
@@ -51,8 +67,6 @@ func Fold(w io.Writer, v verdict.Verdict, width int) error {
 		p.failure(c, c.Action.String()+": ")
 	}
 	p.passed(v.Checks)
-	_, err := io.WriteString(w, p.b.String())
-	return err
 }
 
 // Wrap gives text, made safe to print, after first, folded between words at

@@ -182,7 +182,7 @@ func (l *loader) signers(where place, list []v1alpha1.Signer) map[string]trust.S
 		for j, key := range s.Keys {
 			signer.Keys = append(signer.Keys, l.key(where.at(i, "keys", j), s.Name, key)...)
 		}
-		signers[s.Name] = signer
+		signers[s.Name] = policy.Cast(l.material, signer)
 	}
 	l.names(where, names)
 	return signers

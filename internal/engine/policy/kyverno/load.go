@@ -410,7 +410,7 @@ func (l loader) keys(path []string, name string, s keysSpec) ([]trust.Signer, er
 		if len(signer.Keys) > 1 {
 			one.Name = fmt.Sprintf("%s key %d", name, i+1)
 		}
-		signers = append(signers, one)
+		signers = append(signers, policy.Cast(l.material, one))
 	}
 	return signers, nil
 }
