@@ -121,6 +121,10 @@ func timeField(family string) string {
 	return ""
 }
 
+// TimeField is the field of a type's predicates that says when they were made,
+// such as "metadata.scanFinishedOn"; "" where there is none.
+func TimeField(uri string) string { return timeField(Family(uri)) }
+
 // Time is when a predicate says that it was made: the end of a scan or build,
 // the timestamp of an SBOM. has is false for types without such a field, and
 // where an optional field is absent. A field that is there and is no RFC 3339

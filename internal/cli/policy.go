@@ -10,6 +10,6 @@ func newPolicy(host *Host) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(newPolicyTest(host), newPolicyEval(host))
+	command.AddCommand(newPolicyTest(host), newPolicyEval(host), newPolicyConvert(host))
 	return command
 }
