@@ -98,6 +98,28 @@ type Scope struct {
 	// and the index's where there is one.
 	Subjects []subject.Digest
 	Evidence []trust.Evidence
+	// Config is what the image says of itself; nil where no policy that judges
+	// it is an Inspector that looks at it.
+	Config *ImageConfig
+}
+
+// ImageConfig is the part of an image's configuration that says how it runs
+// (OCI image specification, "Image Configuration"). It belongs to the digest,
+// and is as true as who made the image.
+type ImageConfig struct {
+	OS, Architecture, Variant string
+	Created                   time.Time
+	Labels                    map[string]string
+	Env                       []string
+	User                      string
+	Entrypoint, Cmd           []string
+}
+
+// Inspector is a Policy that may look at the configuration of images, which is
+// read for no other.
+type Inspector interface {
+	Policy
+	Inspects() bool
 }
 
 // Input is everything that a policy may look at.

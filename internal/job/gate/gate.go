@@ -38,6 +38,8 @@ type Registry interface {
 	Resolve(ctx context.Context, reference string) (oci.Resolved, error)
 	// Evidence lists what is stored about a digest; none is no error.
 	Evidence(ctx context.Context, repository string, digest subject.Digest) ([]trust.Evidence, error)
+	// ImageConfig reads the configuration of a manifest.
+	ImageConfig(ctx context.Context, repository string, digest subject.Digest) (oci.ImageConfig, error)
 }
 
 // Config is what a gate works with.
@@ -58,7 +60,7 @@ type Gate struct {
 	config Config
 	// resolve and gather ask the registry: for the digest, and for the evidence.
 	resolve func(ctx context.Context, reference string) (oci.Resolved, error)
-	gather  func(ctx context.Context, resolved oci.Resolved) ([]policy.Scope, error)
+	gather  func(ctx context.Context, resolved oci.Resolved, inspect bool) ([]policy.Scope, error)
 }
 
 // New checks the configuration: a gate without policies would deny everything
@@ -160,7 +162,7 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 		v.Decision, v.Reason = g.config.WhenUnmatched, g.unmatched(image, request)
 		return v, nil
 	}
-	scopes, err := g.gather(ctx, resolved)
+	scopes, err := g.gather(ctx, resolved, slices.ContainsFunc(matching, inspects))
 	if err != nil {
 		return g.unavailable(v, matching, err)
 	}
@@ -300,10 +302,22 @@ func (g *Gate) unmatched(image policy.Image, request policy.Request) string {
 // parallel is how many manifests of an index are asked about at once.
 const parallel = 8
 
+// inspects says whether a policy looks at the configuration of images.
+func inspects(p policy.Policy) bool {
+	inspector, ok := p.(policy.Inspector)
+	return ok && inspector.Inspects()
+}
+
+// found is what a registry has about one digest.
+type found struct {
+	evidence []trust.Evidence
+	config   *policy.ImageConfig
+}
+
 // scopes gathers the evidence: for a single image its own; for an index, for
 // each platform, that of the platform's manifest and of the index. Each digest
-// is asked about once.
-func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scope, error) {
+// is asked about once. The configuration is read of what runs, if at all.
+func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved, inspect bool) ([]policy.Scope, error) {
 	digests := []subject.Digest{resolved.Digest}
 	position := map[subject.Digest]int{resolved.Digest: 0}
 	for _, p := range resolved.Platforms {
@@ -312,7 +326,7 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scop
 			digests = append(digests, p.Digest)
 		}
 	}
-	found := make([][]trust.Evidence, len(digests))
+	about := make([]found, len(digests))
 	group, groupCtx := errgroup.WithContext(oci.Together(ctx))
 	group.SetLimit(parallel)
 	for i, digest := range digests {
@@ -322,7 +336,12 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scop
 					err = fmt.Errorf("reading evidence: internal error: %v", r)
 				}
 			}()
-			found[i], err = g.config.Registry.Evidence(groupCtx, resolved.Name(), digest)
+			if about[i].evidence, err = g.config.Registry.Evidence(groupCtx, resolved.Name(), digest); err != nil {
+				return err
+			}
+			if runs := i > 0 || len(resolved.Platforms) == 0; inspect && runs {
+				about[i].config, err = g.inspect(groupCtx, resolved.Name(), digest)
+			}
 			return err
 		})
 	}
@@ -330,16 +349,27 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved) ([]policy.Scop
 		return nil, err
 	}
 	if len(resolved.Platforms) == 0 {
-		return []policy.Scope{{Subjects: digests, Evidence: found[0]}}, nil
+		return []policy.Scope{{Subjects: digests, Evidence: about[0].evidence, Config: about[0].config}}, nil
 	}
 	var scopes []policy.Scope
 	for _, p := range resolved.Platforms {
-		scope := policy.Scope{Platform: p.Name, Subjects: []subject.Digest{resolved.Digest}, Evidence: found[0]}
+		scope := policy.Scope{Platform: p.Name, Subjects: []subject.Digest{resolved.Digest}, Evidence: about[0].evidence}
 		if i := position[p.Digest]; i > 0 {
 			scope.Subjects = []subject.Digest{p.Digest, resolved.Digest}
-			scope.Evidence = slices.Concat(found[i], found[0])
+			scope.Evidence = slices.Concat(about[i].evidence, about[0].evidence)
+			scope.Config = about[i].config
 		}
 		scopes = append(scopes, scope)
 	}
 	return scopes, nil
+}
+
+// inspect reads the configuration of a manifest.
+func (g *Gate) inspect(ctx context.Context, repository string, digest subject.Digest) (*policy.ImageConfig, error) {
+	c, err := g.config.Registry.ImageConfig(ctx, repository, digest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of the image: %w", err)
+	}
+	return &policy.ImageConfig{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, Created: c.Created, Labels: c.Labels, Env: c.Env,
+		User: c.User, Entrypoint: c.Entrypoint, Cmd: c.Cmd}, nil
 }

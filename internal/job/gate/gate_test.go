@@ -73,6 +73,7 @@ type registry struct {
 	resolveErr error
 	evidence   map[subject.Digest][]trust.Evidence
 	evidenceOf func(context.Context, subject.Digest) error
+	configErr  error
 
 	mutex sync.Mutex
 	calls []string
@@ -91,6 +92,11 @@ func (r *registry) Evidence(ctx context.Context, repository string, digest subje
 		}
 	}
 	return r.evidence[digest], nil
+}
+
+func (r *registry) ImageConfig(_ context.Context, repository string, digest subject.Digest) (oci.ImageConfig, error) {
+	r.note("config " + repository + "@" + digest.Short())
+	return oci.ImageConfig{Architecture: digest.Short()}, r.configErr
 }
 
 func (r *registry) note(call string) {

@@ -188,6 +188,10 @@ func (m mover) Evidence(ctx context.Context, repository string, digest subject.D
 	return m.client.Evidence(ctx, repository, digest)
 }
 
+func (m mover) ImageConfig(ctx context.Context, repository string, digest subject.Digest) (oci.ImageConfig, error) {
+	return m.client.ImageConfig(ctx, repository, digest)
+}
+
 // TestTagMoves: a tag that moves while it is judged does not change what is
 // judged and pinned (CVE-2022-47633, GHSA-2r43-6962-xcw5).
 func TestTagMoves(t *testing.T) {

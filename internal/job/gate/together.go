@@ -69,13 +69,17 @@ func (g *Gate) remembering() *Gate {
 		}
 		return *resolved, resolveErr
 	}
-	var scopes []policy.Scope
-	var gatherErr error
-	once.gather = func(ctx context.Context, r oci.Resolved) ([]policy.Scope, error) {
-		if scopes == nil && gatherErr == nil {
-			scopes, gatherErr = g.gather(ctx, r)
+	type gathered struct {
+		scopes []policy.Scope
+		err    error
+	}
+	known := map[bool]*gathered{}
+	once.gather = func(ctx context.Context, r oci.Resolved, inspect bool) ([]policy.Scope, error) {
+		if known[inspect] == nil {
+			scopes, err := g.gather(ctx, r, inspect)
+			known[inspect] = &gathered{scopes, err}
 		}
-		return scopes, gatherErr
+		return known[inspect].scopes, known[inspect].err
 	}
 	return once
 }

@@ -19,8 +19,8 @@ import (
 // moving is a registry whose tags name another digest each time, and which
 // counts what it is asked.
 type moving struct {
-	resolved, read atomic.Int64
-	away           string
+	resolved, read, inspected atomic.Int64
+	away                      string
 }
 
 func (r *moving) Resolve(_ context.Context, reference string) (oci.Resolved, error) {
@@ -39,6 +39,11 @@ func (r *moving) Resolve(_ context.Context, reference string) (oci.Resolved, err
 func (r *moving) Evidence(context.Context, string, subject.Digest) ([]trust.Evidence, error) {
 	r.read.Add(1)
 	return nil, nil
+}
+
+func (r *moving) ImageConfig(context.Context, string, subject.Digest) (oci.ImageConfig, error) {
+	r.inspected.Add(1)
+	return oci.ImageConfig{User: "1000"}, nil
 }
 
 // TestDecideAll: what names one image is answered about one digest, though the

@@ -144,6 +144,8 @@ type Scene struct {
 	Request  policy.Request
 	// Evidence is all that there is about the image.
 	Evidence []trust.Evidence
+	// Config is what the image says of itself.
+	Config oci.ImageConfig
 	// Now is the door's clock.
 	Now time.Time
 }
@@ -174,6 +176,11 @@ func (s stage) Evidence(_ context.Context, repository string, digest subject.Dig
 		return nil, fmt.Errorf("%s@%s is not the image of this rehearsal", repository, digest)
 	}
 	return s.scene.Evidence, nil
+}
+
+// ImageConfig is that of the scene.
+func (s stage) ImageConfig(context.Context, string, subject.Digest) (oci.ImageConfig, error) {
+	return s.scene.Config, nil
 }
 
 // Statement makes a statement about an image, and gives its bytes.
