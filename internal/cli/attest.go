@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -91,6 +93,10 @@ func (f *attestFlags) run(ctx context.Context, host *Host, args []string) error 
 	if err != nil {
 		return err
 	}
+	if err := checkPredicate(uri, content); err != nil {
+		return usage("--predicate %s: it is no predicate of type %s: %v", f.predicateFile, f.predicateType, err).
+			withHint("policies would find nothing in it; name the type that it has, or another file")
+	}
 	said := attest.Predicate{Type: uri, Content: content}
 	return f.signVerb.run(ctx, host, args, verbWork{
 		done: "attested", source: f.predicateFile, order: attest.Order{Predicates: []attest.Predicate{said}},
@@ -106,6 +112,26 @@ func (f *attestFlags) run(ctx context.Context, host *Host, args []string) error 
 			return sealed, nil
 		},
 	})
+}
+
+// checkPredicate refuses what is not of the type that it is signed as, where the
+// type says enough of its shape.
+func checkPredicate(uri string, content []byte) error {
+	if len(bytes.TrimSpace(content)) == 0 {
+		return errors.New("it is empty")
+	}
+	var err error
+	switch predicate.Family(uri) {
+	case predicate.TypeCosignVuln:
+		if _, err = predicate.ReadVulnerabilities(uri, content); errors.Is(err, predicate.ErrForeignReport) {
+			err = nil
+		}
+	case predicate.TypeCycloneDX, predicate.TypeSPDX:
+		_, err = predicate.ReadComponents(uri, content)
+	case predicate.TypeTestResult:
+		_, err = predicate.ReadTestResult(content)
+	}
+	return err
 }
 
 // subjectName is what a statement calls a file, the last part of its path, or

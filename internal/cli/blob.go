@@ -78,6 +78,7 @@ func (h *Host) artifact(name string) (trust.Artifact, error) {
 		return trust.Artifact{}, err
 	}
 	defer file.Close()
+	h.readOpen(name, file)
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
 		return trust.Artifact{}, fmt.Errorf("reading %s: %w", name, err)

@@ -16,10 +16,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -48,14 +50,19 @@ type Host struct {
 	// terminal's, in columns.
 	OutTerminal, ErrTerminal bool
 	Width                    int
-	// ReadPassword asks at the terminal without echo; nil where there is none.
-	ReadPassword func() ([]byte, error)
+	// ReadPassword asks at the terminal without echo, until the context ends; nil
+	// where there is none.
+	ReadPassword func(context.Context) ([]byte, error)
 	// TokenFile is where an identity token may be mounted, ProductFile what
 	// names the machine's maker; "" is nowhere.
 	TokenFile, ProductFile string
 
-	// keys are the public keys that this run fetched; Run sets it.
+	// keys are the public keys that this run fetched, read the files that it
+	// read; Run sets both.
 	keys *keyring
+	read *readFiles
+	// askPassword is ReadPassword until the run is interrupted.
+	askPassword func() ([]byte, error)
 }
 
 // System is the host that the process runs on.
@@ -72,9 +79,33 @@ func System() Host {
 		host.Width = width
 	}
 	if input := int(os.Stdin.Fd()); term.IsTerminal(input) {
-		host.ReadPassword = func() ([]byte, error) { return term.ReadPassword(input) }
+		host.ReadPassword = func(ctx context.Context) ([]byte, error) { return readPassword(ctx, input) }
 	}
 	return host
+}
+
+// readPassword asks at a terminal. An interrupt ends the wait, with the terminal
+// as it was.
+func readPassword(ctx context.Context, terminal int) ([]byte, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() { // it ends with the process where nobody answers
+		text, err := term.ReadPassword(terminal)
+		answered <- answer{text, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.text, a.err
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(terminal, before))
+	}
 }
 
 // env is a variable of the environment, "" where it is not set.
@@ -173,7 +204,8 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 			code = exitFault
 		}
 	}()
-	host.keys = &keyring{signers: map[string]trust.Signer{}}
+	host.keys, host.read = &keyring{signers: map[string]trust.Signer{}}, &readFiles{}
+	host.askPassword = func() ([]byte, error) { return host.ReadPassword(ctx) }
 	root := newRoot(&host)
 	root.SetArgs(arguments)
 	root.SetIn(host.In)
@@ -285,6 +317,9 @@ func inGroup(id string, command *cobra.Command) *cobra.Command {
 func wrapArgs(command *cobra.Command) {
 	if check := command.Args; check != nil && command.HasParent() {
 		command.Args = func(cmd *cobra.Command, args []string) error {
+			if err := emptyFlag(cmd); err != nil {
+				return err
+			}
 			if err := check(cmd, args); err != nil {
 				var already *usageError
 				if errors.As(err, &already) {
@@ -298,6 +333,30 @@ func wrapArgs(command *cobra.Command) {
 	for _, child := range command.Commands() {
 		wrapArgs(child)
 	}
+}
+
+// mayBeEmpty are the flags for which nothing means something.
+var mayBeEmpty = []string{"ignorefile"}
+
+// emptyFlag refuses a flag that is given and empty: a variable of a script that
+// is not set must not mean that the flag was left out.
+func emptyFlag(cmd *cobra.Command) error {
+	var wrong error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if _, checked := f.Value.(requestValue); checked { // it refused that itself
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			if values = list.GetSlice(); len(values) == 0 {
+				values = []string{""}
+			}
+		}
+		if f.Value.Type() != "bool" && wrong == nil && slices.Contains(values, "") && !slices.Contains(mayBeEmpty, f.Name) {
+			wrong = usage("--%s is empty", f.Name).withHint("is a variable that should be in it not set? leave the flag out where it is not meant")
+		}
+	})
+	return wrong
 }
 
 func newVersion(host *Host) *cobra.Command {

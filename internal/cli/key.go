@@ -9,13 +9,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/port/signing/file"
 )
 
@@ -108,15 +111,54 @@ these are the public keys of all versions that count, the latest first.`,
 			if err != nil {
 				return err
 			}
-			return host.write(output, func(w io.Writer) error {
+			if err := host.keepsOthers(output, keys); err != nil {
+				return err
+			}
+			err = host.write(output, func(w io.Writer) error {
 				_, err := w.Write(public)
 				return err
 			})
+			if err == nil && output != "" && output != "-" {
+				host.say("wrote %s to %s", explain.Count(len(keys), "public key", "public keys"), output)
+			}
+			return err
 		},
 	}
 	command.Flags().StringVar(&key, "key", "", "private key: a file or a reference")
 	command.Flags().StringVar(&output, "output", "", "write to this file instead of standard output")
 	return command
+}
+
+// keepsOthers refuses to write public keys over a file with other ones: after a
+// rotation, that is what evidence by the older key still counts by.
+func (h *Host) keepsOthers(output string, keys []cosignkey.Public) error {
+	if output == "" || output == "-" {
+		return nil
+	}
+	content, err := h.readFile(output, limit.KeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	h.read.forget(output)
+	there, err := cosignkey.ReadPublic(content)
+	if err != nil {
+		return nil // no public keys are lost; replace says what else would be
+	}
+	for _, old := range there {
+		id, err := identity.KeyOf(old.Key)
+		if err != nil {
+			return err
+		}
+		same := func(k cosignkey.Public) bool { other, err := identity.KeyOf(k.Key); return err == nil && other == id }
+		if !slices.ContainsFunc(keys, same) {
+			return usage("--output %s: it holds another public key, %s, and evidence that it signed would no longer count", output, id).
+				withHint("write to another file, or remove that one first")
+		}
+	}
+	return nil
 }
 
 // publicKeys are those of the private key that a reference names.
@@ -197,7 +239,7 @@ func (h *Host) newPassword() ([]byte, error) {
 
 func (h *Host) ask(question string) ([]byte, error) {
 	fmt.Fprint(h.Err, question)
-	answer, err := h.ReadPassword()
+	answer, err := h.askPassword()
 	fmt.Fprintln(h.Err)
 	if err != nil {
 		return nil, fmt.Errorf("reading the password: %w", err)
@@ -220,8 +262,47 @@ func (h *Host) readFile(name string, bound int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > bound {
-		return nil, &limit.Error{What: name, Bound: bound, Unit: "bytes"}
+	if info, err := f.Stat(); err == nil {
+		if info.Size() > bound {
+			return nil, &limit.Error{What: name, Bound: bound, Unit: "bytes"}
+		}
+		h.read.add(name, info)
 	}
 	return limit.ReadAll(f, name, bound)
+}
+
+// readFiles are the files that a run read, so that it does not write over one.
+type readFiles struct {
+	lock  sync.Mutex
+	names []string
+	infos []fs.FileInfo
+}
+
+func (r *readFiles) add(name string, info fs.FileInfo) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.names, r.infos = append(r.names, name), append(r.infos, info)
+}
+
+// forget takes a file out that was read to be compared with what is written.
+func (r *readFiles) forget(name string) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for i := len(r.names) - 1; i >= 0; i-- {
+		if r.names[i] == name {
+			r.names, r.infos = slices.Delete(r.names, i, i+1), slices.Delete(r.infos, i, i+1)
+		}
+	}
+}
+
+// find gives the name by which a file was read.
+func (r *readFiles) find(info fs.FileInfo) (name string, found bool) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for i, known := range r.infos {
+		if os.SameFile(known, info) {
+			return r.names[i], true
+		}
+	}
+	return "", false
 }

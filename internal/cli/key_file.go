@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"os"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -14,6 +15,9 @@ func (h *Host) fileKeys() keyKind {
 	return keyKind{
 		form: "a file",
 		open: func(_ context.Context, reference string, password func() ([]byte, error)) (signing.Signer, error) {
+			if info, err := os.Stat(h.path(reference)); err == nil {
+				h.read.add(reference, info)
+			}
 			return file.Open(h.path(reference), password)
 		},
 		public: func(_ context.Context, reference string) (trust.Signer, error) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/indent"
@@ -54,6 +56,9 @@ func (h *Host) write(output string, produce func(io.Writer) error) error {
 // produce succeeded.
 func (h *Host) replace(flag, output string, produce func(io.Writer) error) error {
 	target := h.path(output)
+	if err := h.mayReplace(flag, output); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Dir(target)); err != nil {
 		return usage("%s %s: the directory %s cannot be written to: %v", flag, output, filepath.Dir(target), errors.Unwrap(err))
 	}
@@ -75,6 +80,25 @@ func (h *Host) replace(flag, output string, produce func(io.Writer) error) error
 	}
 	if err := os.Rename(temporary.Name(), target); err != nil {
 		return fmt.Errorf("%s %s: %w", flag, output, err)
+	}
+	return nil
+}
+
+// mayReplace refuses to write over what the run read, and over private keys.
+func (h *Host) mayReplace(flag, output string) error {
+	info, err := os.Stat(h.path(output))
+	if err != nil || !info.Mode().IsRegular() {
+		return nil // replace says what is wrong, if anything is
+	}
+	if name, read := h.read.find(info); read {
+		return usage("%s %s: it would be written over, and was read as %s", flag, output, name).withHint("name another file")
+	}
+	if info.Size() > limit.KeyFile {
+		return nil
+	}
+	content, err := os.ReadFile(h.path(output))
+	if err == nil && bytes.Contains(content, []byte("PRIVATE KEY-----")) {
+		return usage("%s %s: there is a private key in it, and it would be lost", flag, output).withHint("name another file")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/subject"
@@ -19,6 +20,23 @@ type place struct {
 	digest subject.Digest
 	// tag is "" where it has none, pinned how people name it.
 	tag, pinned string
+}
+
+// localName refuses an argument that can only be meant as a file or a directory
+// here, where an image in a registry is asked for: nobody is asked for an image
+// of that name. instead says what to write.
+func (h *Host) localName(argument, instead string) error {
+	info, err := os.Stat(h.path(argument))
+	path := strings.HasPrefix(argument, ".") || strings.HasPrefix(argument, "/")
+	switch {
+	case err == nil && info.IsDir():
+		return usage("%s is a directory here, and no image in a registry", argument).withHint("%s", strings.ReplaceAll(instead, "FILE", argument))
+	case err == nil:
+		return usage("%s is a file here, and no image in a registry", argument).withHint("%s", strings.ReplaceAll(instead, "FILE", argument))
+	case path:
+		return usage("%s is a path, and there is nothing; an image in a registry has no such name", argument)
+	}
+	return nil
 }
 
 // placeOf finds the image that an argument names now.
@@ -38,6 +56,9 @@ func (h *Host) placeOf(ctx context.Context, client *oci.Client, argument string)
 		}
 		repository, err := layout.Repository()
 		return place{repository, digest, tag, "oci:" + dir + "@" + digest.String()}, err
+	}
+	if err := h.localName(argument, "an OCI image layout is written oci:FILE"); err != nil {
+		return place{}, err
 	}
 	parsed, err := oci.Parse(argument)
 	if err != nil {
@@ -84,6 +105,9 @@ func (h *Host) goalOf(client *oci.Client, argument string, from place) (goal, er
 			return goal{}, err
 		}
 		return goal{stage, tag, strings.TrimSuffix("oci:"+dir+"@"+tag, "@"), stage.Close}, nil
+	}
+	if err := h.localName(argument, "an OCI image layout is written oci:FILE"); err != nil {
+		return goal{}, err
 	}
 	parsed, err := oci.Parse(argument)
 	if err != nil {

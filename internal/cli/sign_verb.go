@@ -80,6 +80,14 @@ func (v *signVerb) run(ctx context.Context, host *Host, args []string, work verb
 		}
 		one = func(name string) (signedOne, error) { return v.file(ctx, host, sealer, name, work) }
 	} else {
+		for _, reference := range references {
+			if strings.HasPrefix(reference, "oci:") {
+				return usage("%s: evidence is not written into image layouts", reference).withHint("`assay copy %s REGISTRY/IMAGE`, and sign it there; copied back, the layout has the evidence", reference)
+			}
+			if err := host.localName(reference, "a file's evidence goes into a bundle: --bundle FILE.sigstore.json; an image layout is copied to a registry first"); err != nil {
+				return err
+			}
+		}
 		client := host.registries()
 		attester, err := v.attester(ctx, host, client)
 		if err != nil {
@@ -186,5 +194,13 @@ func (h *Host) sealFile(ctx context.Context, sealer *attest.Sealer, name string)
 		return nil, err
 	}
 	defer file.Close()
+	h.readOpen(name, file)
 	return sealer.File(ctx, name, file)
+}
+
+// readOpen notes that a file is being read.
+func (h *Host) readOpen(name string, file *os.File) {
+	if info, err := file.Stat(); err == nil {
+		h.read.add(name, info)
+	}
 }

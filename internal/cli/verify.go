@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/job/verify"
 	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/predicate"
@@ -76,7 +79,7 @@ func newVerifyAttestation(host *Host) *cobra.Command {
 	flags := verifyFlags{}
 	var predicateType string
 	command := &cobra.Command{
-		Use: "verify-attestation IMAGE|FILE…", Short: "Verify that images or files have an attestation, and print what it says",
+		Use: "verify-attestation IMAGE|FILE…", Short: "Verify that images or files have an attestation, and print what it says (-o json)",
 		Long: "Verify-attestation looks for attestations of --type on each IMAGE, in both of\n" +
 			"cosign's layouts, or with --bundle on a file. With -o json the predicates are printed." + verifyHelp,
 		Example: "  assay verify-attestation --key assay.pub --type vuln -o json registry.example.com/app:1.0\n" +
@@ -115,9 +118,20 @@ func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, 
 	if f.files() && f.recursive {
 		return usage("--recursive is for images; a file has no manifests in it")
 	}
+	for _, reference := range references {
+		if f.files() || strings.HasPrefix(reference, "oci:") {
+			continue
+		}
+		if err := host.localName(reference, "a file's evidence is in a bundle: --bundle FILE.sigstore.json; an image layout is written oci:FILE"); err != nil {
+			return err
+		}
+	}
 	signers, err := f.signers(ctx, host)
 	if err != nil {
 		return err
+	}
+	if parties := parties(signers); f.threshold > parties {
+		return usage("--threshold %d: only %s named, so that no evidence could satisfy it", f.threshold, explain.Count(parties, "signer is", "signers are"))
 	}
 	types := []string{uri}
 	if f.files() && uri == predicate.TypeCosignSign {
@@ -148,6 +162,25 @@ func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, 
 		return err
 	}
 	return report.end()
+}
+
+// parties is how many different parties signers can be at most: an expression
+// can match any number.
+func parties(signers []trust.Signer) int {
+	keys := map[identity.Key]bool{}
+	identities := 0
+	for _, s := range signers {
+		for _, k := range s.Keys {
+			keys[k.ID] = true
+		}
+		for _, p := range s.Identities {
+			if p.SubjectRegexp != "" || p.IssuerRegexp != "" {
+				return math.MaxInt
+			}
+			identities++
+		}
+	}
+	return len(keys) + identities
 }
 
 // evidenceIn is where the evidence on what a reference names is looked for: in

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -202,12 +203,31 @@ func (r *verifyReport) denial(result verify.Result) error {
 			line("evidence", explain.Evidence(rejection.Evidence))
 		}
 		for _, stranger := range part.Strangers {
-			line("signed by", spelled(stranger.Certificate())+", truly, and is not among those named")
+			if differs := r.named(stranger.Certificate()); differs != "" {
+				line("signed by", spelled(stranger.Certificate())+", truly, whom you named, but "+differs)
+				continue
+			}
+			line("signed by", spelled(stranger.Certificate())+", truly, and is not among those named"+r.partial(stranger.Certificate()))
 		}
 		line("fix", r.remedy(result, part))
 	}
 	_, err := io.WriteString(r.host.Err, b.String())
 	return err
+}
+
+// partial says that an expression matches a part of a name, where people who
+// know tools that take that for a match expect one.
+func (r *verifyReport) partial(who identity.Certificate) string {
+	for _, s := range append(slices.Clone(r.flags.subjects), r.flags.issuers...) {
+		if !s.expression {
+			continue
+		}
+		expression, err := regexp.Compile(s.text)
+		if err == nil && (expression.MatchString(who.Subject) || expression.MatchString(who.Issuer)) {
+			return fmt.Sprintf("; %s must match the whole of it: .*%s.* would", s.flag, s.text)
+		}
+	}
+	return ""
 }
 
 func spelled(c identity.Certificate) string {

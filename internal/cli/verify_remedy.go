@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 
+	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/job/verify"
 	"github.com/seed-161fc314/assay/predicate"
@@ -12,6 +13,9 @@ import (
 func (r *verifyReport) remedy(result verify.Result, part verify.Part) string {
 	if len(part.Strangers) > 0 {
 		who := part.Strangers[0].Certificate()
+		if r.named(who) != "" {
+			return "have it signed by a run that has what is asked for, or ask for what it has"
+		}
 		return fmt.Sprintf("if they may sign, name them: --certificate-identity %q --certificate-oidc-issuer %q", who.Subject, who.Issuer)
 	}
 	if part.Signers > 0 {
@@ -28,6 +32,21 @@ func (r *verifyReport) remedy(result verify.Result, part verify.Part) string {
 	return r.missing(result)
 }
 
+// named says in which way a certificate differs that has the subject and the
+// issuer of an identity which is asked for; "" where no such identity is.
+func (r *verifyReport) named(who identity.Certificate) string {
+	for _, signer := range r.signers {
+		for _, pattern := range signer.Identities {
+			bare := pattern
+			bare.Extensions, bare.ExtensionRegexps = nil, nil
+			if bare.Differs(who) == "" {
+				return pattern.Differs(who)
+			}
+		}
+	}
+	return ""
+}
+
 // missing is for where there is nothing.
 func (r *verifyReport) missing(result verify.Result) string {
 	verb, options := "sign", ""
@@ -39,6 +58,9 @@ func (r *verifyReport) missing(result verify.Result) string {
 	}
 	if r.flags.files() {
 		return fmt.Sprintf("`assay %s --bundle …%s %s` makes one", verb, options, result.Reference)
+	}
+	if r.flags.recursive { // the index alone may have one already
+		return fmt.Sprintf("`assay %s --recursive%s %s` makes one on every manifest", verb, options, subjectName(result))
 	}
 	return fmt.Sprintf("`assay %s%s %s` makes one", verb, options, subjectName(result))
 }
