@@ -170,7 +170,7 @@ func TestWeVerifyCosignsKeyless(t *testing.T) {
 		"identity in another":       {false, []string{"unknown identity"}, regexps(`ice@example\.com`, `.*`)},
 		"issuer in part":            {false, []string{"unknown identity"}, regexps(`.*`, `http://127\.0\.0\.1:\d+/em`)},
 		"alternatives in part":      {false, []string{"unknown identity"}, regexps(`alice|eve@example\.com`, `.*`)},
-		"two of her":                {false, []string{alice}, append(slices.Clone(mine), "--threshold", "2")},
+		"two, and only she signed":  {false, []string{alice}, append(slices.Clone(mine), "--certificate-identity", "bob@example.com", "--threshold", "2")},
 		"root out of its time":      {false, []string{"bad timestamp", "after the validity period"}, identity(past, alice, issuer)},
 		"authority out of its time": {false, []string{"certificate out of time", "is trusted until"}, identity(closed, alice, issuer)},
 		"root of strangers":         {false, []string{"untrusted certificate"}, identity(strangers, alice, issuer)},
