@@ -14,8 +14,10 @@ import (
 
 // batchFlags say what a verb is about, and how much of it is done at once.
 type batchFlags struct {
-	list     string
+	list string
+	// parallel is 0 until it is said.
 	parallel int
+	command  *cobra.Command
 }
 
 // defaultParallel is how many references are worked on at once. A log answers
@@ -35,6 +37,7 @@ func (f *batchFlags) atOnce(waits bool) int {
 }
 
 func (f *batchFlags) add(command *cobra.Command, what string) {
+	f.command = command
 	command.Flags().StringVarP(&f.list, "from", "f", "", "file with more "+what+", one a line; - is standard input")
 	command.Flags().IntVar(&f.parallel, "parallel", 0, fmt.Sprintf("how many are worked on at once (default %d, or %d where a log is waited for)", defaultParallel, limit.Parallel))
 }
@@ -42,7 +45,7 @@ func (f *batchFlags) add(command *cobra.Command, what string) {
 // references are the arguments, then the lines of -f. Empty lines and those
 // that start with # are passed over; one named twice is worked on once.
 func (f *batchFlags) references(host *Host, args []string) ([]string, error) {
-	if f.parallel < 0 || f.parallel > limit.Parallel {
+	if f.command.Flags().Changed("parallel") && f.parallel < 1 || f.parallel > limit.Parallel {
 		return nil, usage("--parallel %d: want 1 to %d", f.parallel, limit.Parallel)
 	}
 	list := args

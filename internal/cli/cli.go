@@ -244,11 +244,15 @@ func Run(ctx context.Context, arguments []string, host Host) (code int) {
 	return exitFault
 }
 
-// oneOrMany puts several joined errors on lines of their own.
+// oneOrMany puts several joined errors on lines of their own, without what a
+// line before ends with.
 func oneOrMany(err error) string {
-	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
-	for i, line := range lines { // a registry's answer may be in it
-		lines[i] = clean(line)
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		line = clean(line) // a registry's answer may be in it
+		if !slices.ContainsFunc(lines, func(before string) bool { return strings.HasSuffix(before, line) }) {
+			lines = append(lines, line)
+		}
 	}
 	return strings.Join(lines, "\n  ")
 }

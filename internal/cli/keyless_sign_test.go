@@ -401,6 +401,9 @@ func TestTrustPieces(t *testing.T) {
 				t.Errorf("--rekor %s: exit code %d, want %q in\n%s", text, got.code, want, got.err)
 			}
 		}
+		only := []string{"no transparency log is named", "no certificate log is named", "nothing says when it was signed"}
+		s.want(0, only, append(slices.Clone(init[:5]), "--dir", "only")...)
+		s.want(0, only[1:2], append(slices.Clone(init[:5]), "--dir", "logged", "--rekor", rekor)...)
 		s.want(3, []string{"ct.pub"}, "trust", "init", "--force", "--fulcio", "url=https://f.example.com,certificate-chain=ct.pub")
 		s.want(2, []string{"nobody is named who is believed"}, "trust", "init", "--force", "--oidc-issuer", "https://i.example.com")
 		s.want(2, []string{"name one of them"}, "trust", "init", "--force", "--oidc-issuer", "https://i.example.com", "--trusted-root", "root.json")

@@ -89,6 +89,8 @@ func runKeyRotate(ctx context.Context, host *Host, flags rotateFlags) error {
 		return usage("a new key of kind %s is not made here", scheme).withHint("make it there, and name it with --new-key")
 	case flags.public == "" && scheme == "" && strings.HasSuffix(flags.key, ".key"):
 		flags.public = strings.TrimSuffix(flags.key, ".key") + ".pub"
+	case strings.HasSuffix(flags.key, ".pub"):
+		return usage("--key %s: want the private key, which signs until now", flags.key).withHint("--key %s, and its public keys stay in %s", strings.TrimSuffix(flags.key, ".pub")+".key", flags.key)
 	case flags.public == "":
 		return usage("--public is missing").withHint("name the file of public keys that verifiers have; it is made if it is not there")
 	}

@@ -142,6 +142,7 @@ func TestRotateUsage(t *testing.T) {
 		{"want 0 or more", []string{"--key", "ci.key", "--overlap", "-1h"}},
 		{"--type is for key files", []string{"--key", "ci.key", "--type", "ed25519", "--new-key", "other.key"}},
 		{"not made here", []string{"--key", "awskms:///alias/x"}},
+		{"want the private key, which signs until now", []string{"--key", "ci.pub"}},
 		{"--public is missing", []string{"--key", "hashivault://x"}},
 		{"does not hold", []string{"--key", "ci.key", "--public", "other.pub"}},
 		{"are the same key", []string{"--key", "ci.key", "--new-key", "ci.key"}},

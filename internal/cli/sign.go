@@ -67,6 +67,9 @@ func (f *signFlags) sealer(ctx context.Context, host *Host) (*attest.Sealer, err
 	if f.replace {
 		return nil, usage("--replace is for images; a file's bundle is written anew each time")
 	}
+	if f.layout == "legacy" {
+		return nil, usage("--layout legacy is for images; a file's evidence goes into a bundle")
+	}
 	f.layout = "bundle"
 	config, err := f.config(ctx, host)
 	if err != nil {

@@ -82,6 +82,7 @@ func (p *trustPieces) material(host *Host) (trustroot.Material, error) {
 	if err != nil {
 		return trustroot.Material{}, err
 	}
+	p.warn(host)
 	material := trustroot.Material{Root: root}
 	if len(config.Authorities)+len(config.Logs)+len(config.Timestamps) == 0 {
 		return material, nil
@@ -97,6 +98,23 @@ func (p *trustPieces) material(host *Host) (trustroot.Material, error) {
 	}
 	material.SigningConfig, err = config.Encode()
 	return material, err
+}
+
+// warn says what certificates will lack that the authorities which are named
+// give to people and workloads.
+func (p *trustPieces) warn(host *Host) {
+	if len(p.fulcio) == 0 {
+		return
+	}
+	if len(p.rekor) == 0 {
+		host.warn("no transparency log is named (--rekor): what is signed with certificates is verified only with --insecure-ignore-tlog")
+	}
+	if len(p.ctfe) == 0 {
+		host.warn("no certificate log is named (--ctfe): what is signed with certificates is verified only with --insecure-ignore-sct")
+	}
+	if len(p.rekor)+len(p.tsa) == 0 {
+		host.warn("neither a transparency log nor a timestamp authority (--tsa) is named: nothing says when it was signed, and certificates live for minutes")
+	}
 }
 
 // piece reads one "name=value,…".

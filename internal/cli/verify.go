@@ -21,16 +21,16 @@ type verifyFlags struct {
 	signerFlags
 	batchFlags
 	bundleFlags
-	format      string
+	format    string
+	recursive bool
+	// annotations are of signatures alone: an attestation has none.
 	annotations []string
-	recursive   bool
 }
 
 func (f *verifyFlags) add(command *cobra.Command) {
 	f.signerFlags.add(command)
 	f.batchFlags.add(command, "images or files")
 	f.bundleFlags.add(command, "Sigstore bundle about a file (or a digest, sha256:…), to be verified instead of what a registry has")
-	command.Flags().StringArrayVarP(&f.annotations, "annotations", "a", nil, "key=value that must be signed along; may be repeated")
 	command.Flags().BoolVarP(&f.recursive, "recursive", "r", false, "demand the same of every manifest in an image index")
 	formatFlag(command, &f.format, "text", "text", "json")
 }
@@ -72,6 +72,7 @@ func newVerify(host *Host) *cobra.Command {
 		},
 	}
 	flags.add(command)
+	command.Flags().StringArrayVarP(&flags.annotations, "annotations", "a", nil, "key=value that must be signed along; may be repeated")
 	return command
 }
 

@@ -274,7 +274,7 @@ func TestColumns(t *testing.T) {
 	image, resolved := h.push("app")
 	h.attach(resolved, signType, m.statement(m.who, signType, resolved.Digest, m.v2()))
 	h.want(0, nil, "sign", "--key", "ci.key", image)
-	for _, flags := range [][]string{asked(workflow, issuer), {"--key", "ci.pub"}, asked("other@example.com", issuer), asked(workflow, issuer, "-a", "a=b")} {
+	for _, flags := range [][]string{asked(workflow, issuer), {"--key", "ci.pub"}, asked("other@example.com", issuer), asked(workflow, issuer, "--threshold", "2", "--key", "ci.pub")} {
 		got := h.run(verifying(image, flags...)...)
 		for line := range strings.Lines(got.out + got.err) {
 			words := strings.Fields(line)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -123,7 +124,12 @@ func hintFor(err error) string {
 	var age *advisorydb.AgeError
 	var older *advisorydb.OlderError
 	var taken *relocate.TakenError
+	var authority x509.UnknownAuthorityError
 	switch {
+	case oci.IsRefused(err):
+		return "credentials come from where docker keeps them: config.json in DOCKER_CONFIG, or in ~/.docker (`docker login` and `crane auth login` write it)"
+	case errors.As(err, &authority):
+		return "certificate authorities are the system's; SSL_CERT_FILE names a file of others, in PEM"
 	case errors.Is(err, advisorydb.ErrMissing):
 		return "`assay db update` fetches one, `assay db import all.zip` makes one from an OSV export; `--db sample` uses the built-in sample, for trying things out"
 	case errors.As(err, &age) && age.Age > 0:

@@ -16,6 +16,8 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -122,8 +124,15 @@ func Decode(content []byte) (Bundle, error) {
 	if len(content) > limit.Evidence {
 		return Bundle{}, &limit.Error{What: "bundle", Bound: limit.Evidence, Unit: "bytes"}
 	}
-	if _, err := strictjson.Object(content, "bundle", strictjson.Bounds{Values: values}); err != nil {
+	if bare(content) {
+		return Bundle{}, errors.New("this is a signature alone, and no Sigstore bundle (`cosign bundle create --signature` makes one of it)")
+	}
+	members, err := strictjson.Object(content, "bundle", strictjson.Bounds{Values: values})
+	if err != nil {
 		return Bundle{}, err
+	}
+	if _, old := members["base64Signature"]; old {
+		return Bundle{}, errors.New("this is what cosign called a bundle before there were Sigstore bundles (`cosign bundle create --bundle` makes one of it)")
 	}
 	var proto protobundle.Bundle
 	if err := (protojson.UnmarshalOptions{RecursionLimit: limit.JSONDepth}).Unmarshal(content, &proto); err != nil {
@@ -134,6 +143,20 @@ func Decode(content []byte) (Bundle, error) {
 		return Bundle{}, fmt.Errorf("bundle: %w", err)
 	}
 	return b, nil
+}
+
+// bare says whether content is a signature, in binary or in base64 on one line.
+func bare(content []byte) bool {
+	if len(content) > limit.KeyFile {
+		return false
+	}
+	if len(content) > 1 && content[0] == 0x30 { // DER begins with a sequence
+		var value asn1.RawValue
+		rest, err := asn1.Unmarshal(content, &value)
+		return err == nil && len(rest) == 0
+	}
+	decoded, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(content)))
+	return err == nil && len(decoded) >= 64
 }
 
 func check(envelope dsse.Envelope) error {

@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -106,6 +107,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"data after it":      {good + "{}", "byte"},
 		"a bare envelope":    {good[start+len(`"dsseEnvelope":`) : len(good)-1], "unknown field"},
 		"not JSON":           {"bundle", "byte"},
+		"cosign's own form":  {`{"base64Signature":"c2ln","cert":""}`, "before there were Sigstore bundles"},
+		"a signature":        {base64.StdEncoding.EncodeToString(make([]byte, 64)) + "\n", "a signature alone"},
+		"a binary signature": {"\x30\x06\x02\x01\x01\x02\x01\x01", "a signature alone"},
+		"not quite binary":   {"\x30\x07\x02\x01\x01\x02\x01\x01", "byte"},
 	} {
 		if test.content == good {
 			t.Errorf("%s: nothing was changed", name)

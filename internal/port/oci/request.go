@@ -50,10 +50,23 @@ func answer(response *http.Response, what string) error {
 		again = again || said.Errors[0].Code == "DIGEST_INVALID"
 	}
 	err := fmt.Errorf("%s: the registry answered %s%s", what, response.Status, detail)
-	if again {
+	switch {
+	case again:
 		return &stumble{err}
+	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
+		return &refusal{err}
 	}
 	return err
+}
+
+// refusal is an answer to somebody else than who may have what was asked for.
+type refusal struct{ error }
+
+// IsRefused says whether a registry answered that the caller may not have what
+// was asked for (401 or 403).
+func IsRefused(err error) bool {
+	var r *refusal
+	return errors.As(err, &r)
 }
 
 // stumble is an answer that says nothing about what was asked: the registry
