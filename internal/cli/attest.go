@@ -60,7 +60,7 @@ func newAttest(host *Host) *cobra.Command {
 	command.Flags().StringVar(&flags.refresh.db, "db", "", "advisory database for --refresh: a directory, or \"sample\" (default: the user's cache)")
 	command.Flags().StringVar(&flags.refresh.sbomKey, "sbom-key", "", "public key file of who signed the SBOM for --refresh (default: --key's own)")
 	command.Flags().StringVar(&flags.predicateType, "type", "", "predicate type")
-	command.Flags().StringVar(&flags.predicateFile, "predicate", "", "file that holds the predicate")
+	command.Flags().StringVar(&flags.predicateFile, "predicate", "", "file that holds the predicate; - is standard input")
 	command.Flags().StringVar(&flags.statement, "statement", "", "file that holds a whole in-toto statement")
 	return command
 }
@@ -89,7 +89,10 @@ func (f *attestFlags) run(ctx context.Context, host *Host, args []string) error 
 	case f.predicateFile == "":
 		return usage("--predicate is missing").withHint("name the file that holds the predicate")
 	}
-	content, err := host.readFile(f.predicateFile, limit.Evidence)
+	if f.predicateFile == "-" && f.list == "-" {
+		return usage("--predicate - and -f - both read standard input")
+	}
+	content, err := host.readInput(f.predicateFile, limit.Evidence)
 	if err != nil {
 		return err
 	}

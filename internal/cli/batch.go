@@ -50,7 +50,7 @@ func (f *batchFlags) references(host *Host, args []string) ([]string, error) {
 	}
 	list := args
 	if f.list != "" {
-		content, err := host.readList(f.list)
+		content, err := host.readInput(f.list, limit.ReferenceList)
 		if err != nil {
 			return nil, err
 		}
@@ -89,11 +89,12 @@ func (f *batchFlags) references(host *Host, args []string) ([]string, error) {
 	return once, nil
 }
 
-func (h *Host) readList(name string) ([]byte, error) {
+// readInput reads a file, or with "-" standard input.
+func (h *Host) readInput(name string, bound int64) ([]byte, error) {
 	if name == "-" {
-		return limit.ReadAll(h.In, "standard input", limit.ReferenceList)
+		return limit.ReadAll(h.In, "standard input", bound)
 	}
-	return h.readFile(name, limit.ReferenceList)
+	return h.readFile(name, bound)
 }
 
 // outcome is how the work on one of many ended.

@@ -257,6 +257,19 @@ func oneOrMany(err error) string {
 	return strings.Join(lines, "\n  ")
 }
 
+// cosignFlags are flags of cosign's that are spelled otherwise here, or are not
+// needed.
+var cosignFlags = map[string]string{
+	"--output":                  "-o text or -o json says how it is printed; --bundle is where a file's signature is written",
+	"--yes":                     "nothing is asked, so that nothing needs to be confirmed: leave it out",
+	"--tlog-upload":             "with --key nothing is logged unless --signing-config names a log: leave it out",
+	"--new-bundle-format":       "--layout says which are written when signing, and both are read: leave it out",
+	"--signature":               "a signature is in a bundle: --bundle (`cosign bundle create` makes one of a signature)",
+	"--certificate":             "a certificate is in a bundle: --bundle (`cosign bundle create` makes one of a signature and a certificate)",
+	"--output-signature":        "a signature goes into a bundle: --bundle FILE.sigstore.json",
+	"--allow-insecure-registry": "registries on loopback may speak plain HTTP; SSL_CERT_FILE names other certificate authorities, in PEM",
+}
+
 func newRoot(host *Host) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "assay",
@@ -287,6 +300,11 @@ Exit codes: 0 allowed or clean, 1 denied or findings over the threshold,
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		for flag, hint := range cosignFlags {
+			if err.Error() == "unknown flag: "+flag {
+				return usage("%s", err).withHint("%s", hint)
+			}
+		}
 		return usage("%s", err).withHint("`%s --help` shows the flags", cmd.CommandPath())
 	})
 	root.AddGroup(

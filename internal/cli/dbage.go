@@ -14,16 +14,21 @@ func parseAge(flag, text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	age, err := time.ParseDuration(text)
-	if days, found := strings.CutSuffix(text, "d"); found {
-		var n float64
-		n, err = strconv.ParseFloat(days, 64)
-		age = time.Duration(n * float64(24*time.Hour))
-	}
+	age, err := parseDuration(text)
 	if err != nil || age <= 0 {
 		return 0, usage("%s %s: want a duration, such as 36h or 7d", flag, text)
 	}
 	return age, nil
+}
+
+// parseDuration reads what time.ParseDuration does, and days: 7d.
+func parseDuration(text string) (time.Duration, error) {
+	days, found := strings.CutSuffix(text, "d")
+	if !found {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseFloat(days, 64)
+	return time.Duration(n * float64(24*time.Hour)), err
 }
 
 // bound makes --max-age count in place of ASSAY_DB_MAX_AGE.

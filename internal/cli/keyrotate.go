@@ -21,8 +21,7 @@ import (
 
 // rotateFlags are those of `assay key rotate`.
 type rotateFlags struct {
-	key, newKey, public, kind, format string
-	overlap                           time.Duration
+	key, newKey, public, kind, overlap, format string
 }
 
 // rotated is what a rotation did.
@@ -58,7 +57,7 @@ to move from one kind to another, --new-key names a key that is there already.
 
 A rotation that was broken off loses no key; the same command finishes it.
 ` + "`assay key --help`" + ` lists the kinds of keys and their environment.`,
-		Example: "  assay key rotate --key assay.key\n  assay key rotate --key hashivault://release --public release.pub --overlap 168h\n  assay key rotate --key assay.key --new-key hashivault://release",
+		Example: "  assay key rotate --key assay.key\n  assay key rotate --key hashivault://release --public release.pub --overlap 7d\n  assay key rotate --key assay.key --new-key hashivault://release",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runKeyRotate(cmd.Context(), host, flags)
 		},
@@ -67,7 +66,7 @@ A rotation that was broken off loses no key; the same command finishes it.
 	command.Flags().StringVar(&flags.newKey, "new-key", "", "the key that signs from now on, instead of one that is made")
 	command.Flags().StringVar(&flags.public, "public", "", "the file of public keys that verifiers have (default: that of the private key file)")
 	command.Flags().StringVar(&flags.kind, "type", "", "type of the new key file (default: the old one's): "+strings.Join(cosignkey.Types(), ", "))
-	command.Flags().DurationVar(&flags.overlap, "overlap", 720*time.Hour, "how long the old key counts from now on")
+	command.Flags().StringVar(&flags.overlap, "overlap", "30d", "how long the old key counts from now on, such as 36h or 7d; 0s is not at all")
 	formatFlag(command, &flags.format, "text", "text", "json")
 	return command
 }
@@ -76,13 +75,14 @@ func runKeyRotate(ctx context.Context, host *Host, flags rotateFlags) error {
 	if err := oneOf("-o", flags.format, "text", "json"); err != nil {
 		return err
 	}
+	overlap, err := parseDuration(flags.overlap)
 	scheme := keyScheme(flags.key)
 	inVault := scheme == "hashivault" || scheme == "openbao"
 	switch {
 	case flags.key == "":
 		return usage("--key is missing").withHint("name the key that signs until now, such as --key assay.key")
-	case flags.overlap < 0:
-		return usage("--overlap %v: want 0 or more", flags.overlap)
+	case err != nil || overlap < 0:
+		return usage("--overlap %s: want a duration of 0 or more, such as 36h or 7d", flags.overlap)
 	case flags.kind != "" && (scheme != "" || flags.newKey != ""):
 		return usage("--type is for key files that are made; here none is")
 	case flags.newKey == "" && scheme != "" && !inVault:
@@ -94,11 +94,10 @@ func runKeyRotate(ctx context.Context, host *Host, flags rotateFlags) error {
 	case flags.public == "":
 		return usage("--public is missing").withHint("name the file of public keys that verifiers have; it is made if it is not there")
 	}
-	r := rotation{host: host, flags: flags, until: host.Now().Add(flags.overlap).UTC().Truncate(time.Second)}
+	r := rotation{host: host, flags: flags, until: host.Now().Add(overlap).UTC().Truncate(time.Second)}
 	if err := r.read(); err != nil {
 		return err
 	}
-	var err error
 	switch {
 	case flags.newKey != "":
 		err = r.to(ctx)

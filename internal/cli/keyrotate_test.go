@@ -33,7 +33,7 @@ func TestRotateFile(t *testing.T) {
 	s.want(0, nil, append([]string{"sign", "--key", "ci.key", stamped}, stamp...)...)
 
 	s.now = s.now.Add(time.Hour)
-	got := s.want(0, []string{"new key ", "old key ", "counts until ", "ci.pub, 2 keys", "Next: give ci.pub"}, "key", "rotate", "--key", "ci.key", "--overlap", "24h")
+	got := s.want(0, []string{"new key ", "old key ", "counts until ", "ci.pub, 2 keys", "Next: give ci.pub"}, "key", "rotate", "--key", "ci.key", "--overlap", "1d")
 	kept := got.out[strings.Index(got.out, "ci.key."):]
 	kept = kept[:len("ci.key.")+12]
 	for _, private := range []string{"ci.key", kept} {
@@ -139,7 +139,8 @@ func TestRotateUsage(t *testing.T) {
 		flags []string
 	}{
 		{"--key is missing", nil},
-		{"want 0 or more", []string{"--key", "ci.key", "--overlap", "-1h"}},
+		{"want a duration of 0 or more", []string{"--key", "ci.key", "--overlap", "-1h"}},
+		{"want a duration of 0 or more", []string{"--key", "ci.key", "--overlap", "d"}},
 		{"--type is for key files", []string{"--key", "ci.key", "--type", "ed25519", "--new-key", "other.key"}},
 		{"not made here", []string{"--key", "awskms:///alias/x"}},
 		{"want the private key, which signs until now", []string{"--key", "ci.pub"}},

@@ -125,8 +125,8 @@ func (a *Attester) Self() trust.Signer { return a.self }
 // repository where its evidence is stored.
 type Image struct {
 	// Repository has the registry in it and neither tag nor digest.
-	Repository string
-	Digest     subject.Digest
+	Repository string         `json:"repository"`
+	Digest     subject.Digest `json:"digest"`
 	// MediaType and Size are the manifest's, from oci.Client.Resolve; a zero
 	// Size has the store look them up.
 	MediaType string `json:"-"`
