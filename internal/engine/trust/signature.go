@@ -82,6 +82,29 @@ func (m *message) check(public crypto.PublicKey, signature []byte) error {
 	return fmt.Errorf("keys of type %T verify nothing", public)
 }
 
+// checkWith verifies one signature with a key of a signer.
+func (m *message) checkWith(key Key, signature []byte) error {
+	if key.Digest == 0 {
+		return m.check(key.Public, signature)
+	}
+	if !key.Digest.Available() {
+		return fmt.Errorf("digest algorithm %s is not known", key.Digest)
+	}
+	switch public := key.Public.(type) {
+	case *ecdsa.PublicKey:
+		if err := m.checkECDSA(public, nil); !errors.Is(err, errSignature) && !errors.Is(err, errContent) {
+			return err // a curve or a key that verifies nothing
+		}
+		return m.try(key.Digest, func(sum []byte) bool { return ecdsa.VerifyASN1(public, sum, signature) })
+	case *rsa.PublicKey:
+		if public == nil || public.N == nil {
+			return errSignature
+		}
+		return m.try(key.Digest, func(sum []byte) bool { return rsa.VerifyPKCS1v15(public, key.Digest, sum, signature) == nil })
+	}
+	return m.check(key.Public, signature)
+}
+
 func (m *message) try(hash crypto.Hash, verifies func(sum []byte) bool) error {
 	sum := m.sum(hash)
 	switch {

@@ -3,6 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ type vouched struct {
 // knows stops where the evidence itself says that none of the signers made it.
 func (o *opened) knows(signers []Signer) *failure {
 	names, hinted := make([]string, 0, len(signers)), false
-	keys, identities := 0, 0
+	keys, identities, pinned := 0, 0, o.pinnedBy(signers)
 	for _, signer := range signers {
 		names = append(names, signer.Name)
 		keys += len(signer.Keys)
@@ -32,7 +33,7 @@ func (o *opened) knows(signers []Signer) *failure {
 	switch {
 	case keys == 0 && identities == 0:
 		return fail(UnknownKey, "no signer with a key or a certificate identity was asked for")
-	case o.leaf != nil && identities == 0:
+	case o.leaf != nil && identities == 0 && !pinned:
 		return fail(UnknownKey, "it is signed with a certificate, and no certificate identity was asked for, only keys of %s", strings.Join(names, ", "))
 	case o.leaf == nil && keys == 0:
 		return fail(UnknownKey, "it is signed with a key, and no key was asked for, only certificate identities of %s", strings.Join(names, ", "))
@@ -40,6 +41,19 @@ func (o *opened) knows(signers []Signer) *failure {
 		return fail(UnknownKey, "its key hint %.100q names no key of %s", o.hint, strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// pinnedBy says that the certificate in the evidence is for a key that one of
+// the signers has: then the key speaks for itself, and its certificate says
+// nothing that anybody asks for.
+func (o *opened) pinnedBy(signers []Signer) bool {
+	if o.leaf == nil {
+		return false
+	}
+	id, err := identity.KeyOf(o.leaf.PublicKey)
+	return err == nil && slices.ContainsFunc(signers, func(s Signer) bool {
+		return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == id })
+	})
 }
 
 // signedBy finds the first signer with a key that made one of the signatures
@@ -51,7 +65,7 @@ func (o *opened) signedBy(signers []Signer, now time.Time) (vouched, *failure) {
 	for _, signer := range signers {
 		for _, key := range signer.Keys {
 			for _, signature := range o.signatures {
-				if err := o.message.check(key.Public, signature); err != nil {
+				if err := o.message.checkWith(key, signature); err != nil {
 					unknown = unknown || errors.Is(err, errContent)
 					continue
 				}
@@ -79,7 +93,11 @@ func (o *opened) signedBy(signers []Signer, now time.Time) (vouched, *failure) {
 func (o *opened) witnessedFor(signer Signer, key Key, signature []byte, now time.Time) (w witnessed, _ *failure) {
 	if signer.Root != nil && len(o.entries)+len(o.timestamps) > 0 {
 		var stop *failure
-		if w, stop = signer.Root.witness(o, party{public: key.Public}, signature); stop != nil {
+		by := party{public: key.Public}
+		if o.leaf != nil { // of this key: who signs with a certificate has that logged
+			by = party{leaf: o.leaf}
+		}
+		if w, stop = signer.Root.witness(o, by, signature); stop != nil {
 			return witnessed{}, stop
 		}
 	}

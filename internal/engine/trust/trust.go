@@ -7,8 +7,8 @@
 // in words which of them did not. [VerifyBlob] does the same for a file. A
 // signer is known by keys or by the identities that certificates name; what
 // vouches for certificates, log entries and timestamps is a [Root]. [Newest]
-// says which claims decide, [Distinct] how many signed. Nothing here answers
-// "verified" with a bool, and a Claim cannot be made outside this package.
+// says which claims decide, [Distinct] how many signed, [Compose] whether enough
+// parties of a set did. Nothing here answers "verified" with a bool, and a Claim cannot be made outside this package.
 //
 // The package is the only one that asks sigstore-go to verify, and accepts
 // nothing that sigstore-go refuses, with two exceptions: an envelope that a
@@ -82,6 +82,9 @@ type Key struct {
 	// time does not. Evidence outside of them counts only by a trusted
 	// timestamp inside; without one, the door's clock decides.
 	NotBefore, NotAfter time.Time
+	// Digest is the one algorithm that the key signs digests of; 0 is those of
+	// its type that cosign uses. It says nothing of Ed25519, which has its own.
+	Digest crypto.Hash
 }
 
 // Signer is a party that a policy names, with the keys and the certificate

@@ -67,10 +67,13 @@ func (o *opened) verify(evidence Evidence, signers []Signer, now time.Time) (Cla
 	}
 	var v vouched
 	var stop *failure
-	if o.leaf != nil {
-		v, stop = o.certifiedBy(signers, now)
-	} else {
+	if pinned := o.pinnedBy(signers); o.leaf == nil || pinned {
 		v, stop = o.signedBy(signers, now)
+		if stop != nil && pinned && slices.ContainsFunc(signers, func(s Signer) bool { return len(s.Identities) > 0 }) {
+			v, stop = o.certifiedBy(signers, now)
+		}
+	} else {
+		v, stop = o.certifiedBy(signers, now)
 	}
 	if stop != nil {
 		return Claim{}, stop
