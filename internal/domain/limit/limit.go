@@ -121,6 +121,16 @@ const (
 	// Expression is the longest regular expression for an identity, and the
 	// longest value that one is held against, in bytes.
 	Expression = 4 << 10
+	// PolicyExpression is the longest expression between the braces of a
+	// Kyverno policy, in bytes.
+	PolicyExpression = 16 << 10
+	// WildcardText is the longest text that a pattern with wildcards is held
+	// against, in bytes.
+	WildcardText = 1 << 20
+	// Quantity is the longest Kubernetes quantity, in bytes; Version the longest
+	// semantic version or range of them.
+	Quantity = 64
+	Version  = 1 << 10
 )
 
 // Bounds on counts.
@@ -255,6 +265,10 @@ const (
 	// YAMLAliases is how many nodes a YAML document may have once its
 	// aliases are followed.
 	YAMLNodes = 1_000_000
+	// TemplateDepth is how deeply the braces of a Kyverno policy may nest.
+	TemplateDepth = 8
+	// Comparisons is how many elements times patterns one condition may compare.
+	Comparisons = 10_000_000
 	// PolicyCost is the cost bound of one CEL expression, in cel-go's units.
 	PolicyCost = 2_000_000
 	// Notes is how many notes on VEX and ignores one report has before it says

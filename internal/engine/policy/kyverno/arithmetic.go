@@ -4,16 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
+	"strconv"
 	"time"
+
+	"gopkg.in/inf.v0"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // amount is an operand of add, subtract, multiply, divide and modulo: a
-// number, a quantity ("128Mi") or a duration ("30m"), as Kyverno reads them.
+// number, a quantity ("128Mi") or a duration ("30m"), read in this order as
+// Kyverno does (pkg/engine/jmespath/arithmetic.go).
 type amount struct {
 	kind     amountKind
 	number   float64
-	quantity quantity
+	quantity resource.Quantity
 	duration time.Duration
 }
 
@@ -80,32 +84,46 @@ func arithmetic(f func(a, b amount) (amount, error)) func([]any) (any, error) {
 	}
 }
 
-func add(a, b amount) (amount, error) { return plus(a, b, 1) }
-
-func subtract(a, b amount) (amount, error) { return plus(a, b, -1) }
-
-func plus(a, b amount, sign int64) (amount, error) {
+func add(a, b amount) (amount, error) {
 	if a.kind != b.kind {
 		return amount{}, errOperands
 	}
 	switch a.kind {
 	case isQuantity:
-		second := new(big.Rat).Mul(b.quantity.amount, new(big.Rat).SetInt64(sign))
-		a.quantity.amount = new(big.Rat).Add(a.quantity.amount, second)
+		a.quantity.Add(b.quantity)
 		return a, nil
 	case isDuration:
-		return durationOf(a.duration.Seconds()+float64(sign)*b.duration.Seconds(), a.duration+time.Duration(sign)*b.duration)
+		return durationOf(a.duration.Seconds()+b.duration.Seconds(), a.duration+b.duration)
 	}
-	a.number += float64(sign) * b.number
+	a.number += b.number
+	return a, nil
+}
+
+func subtract(a, b amount) (amount, error) {
+	if a.kind != b.kind {
+		return amount{}, errOperands
+	}
+	switch a.kind {
+	case isQuantity:
+		a.quantity.Sub(b.quantity)
+		return a, nil
+	case isDuration:
+		return durationOf(a.duration.Seconds()-b.duration.Seconds(), a.duration-b.duration)
+	}
+	a.number -= b.number
 	return a, nil
 }
 
 // durationOf refuses a result that time.Duration cannot hold.
 func durationOf(seconds float64, d time.Duration) (amount, error) {
-	if math.Abs(seconds) >= math.MaxInt64/float64(time.Second) {
+	if math.IsNaN(seconds) || math.Abs(seconds) >= math.MaxInt64/float64(time.Second) {
 		return amount{}, errRange
 	}
 	return amount{kind: isDuration, duration: d}, nil
+}
+
+func scaled(seconds float64) (amount, error) {
+	return durationOf(seconds, time.Duration(seconds*float64(time.Second)))
 }
 
 func multiply(a, b amount) (amount, error) {
@@ -117,38 +135,44 @@ func multiply(a, b amount) (amount, error) {
 	}
 	switch a.kind {
 	case isQuantity:
-		factor, err := rational(b.number)
+		factor, err := decimal(b.number)
 		if err != nil {
 			return amount{}, err
 		}
-		a.quantity.amount = new(big.Rat).Mul(a.quantity.amount, factor)
-		return a, nil
+		product := new(inf.Dec).Mul(a.quantity.AsDec(), factor)
+		return amount{kind: isQuantity, quantity: *resource.NewDecimalQuantity(*product, a.quantity.Format)}, nil
 	case isDuration:
-		seconds := a.duration.Seconds() * b.number
-		return durationOf(seconds, time.Duration(seconds*float64(time.Second)))
+		return scaled(a.duration.Seconds() * b.number)
 	}
 	a.number *= b.number
 	return a, nil
 }
 
-// factors bounds what a quantity is multiplied with or divided by.
-const factors = 1e18
-
-func rational(number float64) (*big.Rat, error) {
-	if math.Abs(number) > factors || number != 0 && math.Abs(number) < 1/factors {
+// decimal is a number as a quantity has it: in billionths.
+func decimal(number float64) (*inf.Dec, error) {
+	quantity, ok := parseQuantity(strconv.FormatFloat(number, 'g', -1, 64))
+	if !ok {
 		return nil, errRange
 	}
-	return new(big.Rat).SetFloat64(number), nil
+	return quantity.AsDec(), nil
+}
+
+// wholePart says that the number is whole, and fits into 64 bits.
+func wholePart(number float64) (int64, bool) {
+	if math.Abs(number) >= 1<<63 || number != math.Trunc(number) {
+		return 0, false
+	}
+	return int64(number), true
 }
 
 func divide(a, b amount) (amount, error) {
 	switch {
 	case a.kind == b.kind && a.kind == isQuantity:
-		if b.quantity.amount.Sign() == 0 {
+		divisor := b.quantity.AsApproximateFloat64()
+		if divisor == 0 {
 			return amount{}, errZero
 		}
-		quotient, _ := new(big.Rat).Quo(a.quantity.amount, b.quantity.amount).Float64()
-		return amount{number: quotient}, nil
+		return amount{number: a.quantity.AsApproximateFloat64() / divisor}, nil
 	case a.kind == b.kind && a.kind == isDuration:
 		if b.duration == 0 {
 			return amount{}, errZero
@@ -159,15 +183,16 @@ func divide(a, b amount) (amount, error) {
 	case b.number == 0:
 		return amount{}, errZero
 	case a.kind == isQuantity:
-		divisor, err := rational(b.number)
+		divisor, err := decimal(b.number)
 		if err != nil {
 			return amount{}, err
 		}
-		a.quantity.amount = new(big.Rat).Quo(a.quantity.amount, divisor)
-		return a, nil
+		dividend := a.quantity.AsDec()
+		// No more digits after the point than the longer of the two has.
+		quotient := new(inf.Dec).QuoRound(dividend, divisor, max(dividend.Scale(), divisor.Scale()), inf.RoundDown)
+		return amount{kind: isQuantity, quantity: *resource.NewDecimalQuantity(*quotient, a.quantity.Format)}, nil
 	case a.kind == isDuration:
-		seconds := a.duration.Seconds() / b.number
-		return durationOf(seconds, time.Duration(seconds*float64(time.Second)))
+		return scaled(a.duration.Seconds() / b.number)
 	}
 	a.number /= b.number
 	return a, nil
@@ -177,39 +202,38 @@ func modulo(a, b amount) (amount, error) {
 	if a.kind != b.kind {
 		return amount{}, errOperands
 	}
-	switch a.kind {
-	case isQuantity:
-		if !a.quantity.amount.IsInt() || !b.quantity.amount.IsInt() {
-			return amount{}, errWhole
-		}
-		if b.quantity.amount.Sign() == 0 {
-			return amount{}, errZero
-		}
-		remainder := new(big.Int).Rem(a.quantity.amount.Num(), b.quantity.amount.Num())
-		a.quantity.amount = new(big.Rat).SetInt(remainder)
-		return a, nil
-	case isDuration:
+	if a.kind == isDuration {
 		if b.duration == 0 {
 			return amount{}, errZero
 		}
 		a.duration %= b.duration
 		return a, nil
 	}
-	if a.number != math.Trunc(a.number) || b.number != math.Trunc(b.number) {
+	first, second := a.number, b.number
+	if a.kind == isQuantity {
+		first, second = a.quantity.AsApproximateFloat64(), b.quantity.AsApproximateFloat64()
+	}
+	dividend, ok := wholePart(first)
+	divisor, ok2 := wholePart(second)
+	switch {
+	case !ok || !ok2:
 		return amount{}, errWhole
-	}
-	if b.number == 0 {
+	case divisor == 0:
 		return amount{}, errZero
+	case a.kind == isQuantity:
+		return amount{kind: isQuantity, quantity: *resource.NewQuantity(dividend%divisor, a.quantity.Format)}, nil
 	}
-	a.number = math.Mod(a.number, b.number)
-	return a, nil
+	return amount{number: float64(dividend % divisor)}, nil
 }
 
-// sum adds up a list, which may not be empty.
+// sum adds up a list, which may not be empty. One element stays as it is.
 func sum(arguments []any) (any, error) {
 	list, ok := arguments[0].([]any)
 	if !ok || len(list) == 0 {
 		return nil, errors.New("sum wants a list with at least one element")
+	}
+	if len(list) == 1 {
+		return list[0], nil
 	}
 	total, err := amountOf(list[0])
 	if err != nil {

@@ -1,6 +1,7 @@
 package kyverno
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -86,7 +87,7 @@ func bindText(text string, results []any) (string, error) {
 }
 
 // spell writes a value inside a text: a string as it is, anything else as
-// JSON. Null has no spelling.
+// JSON, with "<" as Kyverno escapes it. Null has no spelling.
 func spell(value any) (string, error) {
 	switch typed := value.(type) {
 	case nil:
@@ -94,5 +95,6 @@ func spell(value any) (string, error) {
 	case string:
 		return typed, nil
 	}
-	return compact(value)
+	encoded, err := json.Marshal(value)
+	return string(encoded), err
 }

@@ -1,9 +1,8 @@
 package kyverno
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,10 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
-	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 )
 
 func split(s []string) ([]any, error) {
@@ -52,8 +49,12 @@ func replaceText(s, old, replacement string, count int) (string, error) {
 }
 
 func truncate(arguments []any) (any, error) {
-	runes, length := []rune(arguments[0].(string)), arguments[1].(float64)
-	return string(runes[:int(min(max(length, 0), float64(len(runes))))]), nil
+	s, length := arguments[0].(string), arguments[1].(float64)
+	runes := []rune(s)
+	if length >= float64(len(runes)) {
+		return s, nil
+	}
+	return string(runes[:int(max(length, 0))]), nil
 }
 
 func toBoolean(s []string) (bool, error) {
@@ -71,12 +72,12 @@ func checkRegexp(text string) error {
 	return err
 }
 
-// spelled is a string, or a number as Kyverno spells it.
+// spelled is a string or a bool, or a number as Kyverno spells it.
 func spelled(value any) string {
 	if number, ok := value.(float64); ok {
 		return strconv.FormatFloat(number, 'f', -1, 32)
 	}
-	s, _ := value.(string)
+	s, _ := scalarText(value)
 	return s
 }
 
@@ -109,8 +110,8 @@ func regexReplace(asIs bool) func([]any) (any, error) {
 
 func patternMatch(arguments []any) (any, error) {
 	s := spelled(arguments[1])
-	if len(s) > wildcardBytes {
-		return nil, &limit.Error{What: "the text", Bound: wildcardBytes, Unit: "bytes"}
+	if len(s) > limit.WildcardText {
+		return nil, &limit.Error{What: "the text", Bound: limit.WildcardText, Unit: "bytes"}
 	}
 	return pattern(arguments[0].(string)).match(s), nil
 }
@@ -135,41 +136,17 @@ func semverCompare(s []string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return versions.holds(version), nil
+	return versions(version), nil
+}
+
+// digest spells a hash of a text.
+func digest(sum func([]byte) []byte) func([]string) (string, error) {
+	return func(s []string) (string, error) { return hex.EncodeToString(sum([]byte(s[0]))), nil }
 }
 
 func decodeBase64(s []string) (string, error) {
 	decoded, err := base64.StdEncoding.DecodeString(s[0])
 	return string(decoded), err
-}
-
-func parseJSON(s []string) (any, error) {
-	var value any
-	decoder := json.NewDecoder(strings.NewReader(s[0]))
-	if err := decoder.Decode(&value); err != nil {
-		return nil, err
-	}
-	if decoder.More() {
-		return nil, errors.New("more than one value")
-	}
-	return value, nil
-}
-
-func parseYAML(s []string) (any, error) {
-	documents, err := strictyaml.Documents("the text", []byte(s[0]))
-	if err != nil {
-		return nil, err
-	}
-	if len(documents) != 1 {
-		return nil, fmt.Errorf("want one YAML document, found %d", len(documents))
-	}
-	encoded, err := documents[0].JSON()
-	if err != nil {
-		return nil, err
-	}
-	var value any
-	err = json.NewDecoder(bytes.NewReader(encoded)).Decode(&value)
-	return value, err
 }
 
 func lookup(arguments []any) (any, error) {
@@ -181,14 +158,15 @@ func lookup(arguments []any) (any, error) {
 		return from[key], nil
 	}
 	list, _ := arguments[0].([]any)
-	index, ok := arguments[1].(float64)
-	if !ok || index != math.Trunc(index) {
+	number, _ := arguments[1].(float64)
+	index, ok := wholePart(number)
+	if _, isNumber := arguments[1].(float64); !ok || !isNumber {
 		return nil, errors.New("the index of a list is a whole number")
 	}
-	if index < 0 || index >= float64(len(list)) {
+	if index < 0 || index >= int64(len(list)) {
 		return nil, nil
 	}
-	return list[int(index)], nil
+	return list[index], nil
 }
 
 // keys and values replace JMESPath's, whose order differs from call to call.
@@ -231,66 +209,13 @@ func objectFromLists(arguments []any) (any, error) {
 	values, _ := arguments[1].([]any)
 	result := make(map[string]any, len(keys))
 	for i, key := range keys {
-		name, ok := scalarText(key)
-		if !ok {
+		if _, ok := scalarText(key); !ok {
 			return nil, fmt.Errorf("%s cannot be a key", brief(key))
 		}
+		name := spelled(key)
 		if result[name] = nil; i < len(values) {
 			result[name] = values[i]
 		}
 	}
 	return result, nil
-}
-
-func parseTime(layout, text string) (time.Time, error) {
-	if layout == "" {
-		layout = time.RFC3339
-	}
-	t, err := time.Parse(layout, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s is no time of the layout %q", brief(text), layout)
-	}
-	return t, nil
-}
-
-func timeSince(now time.Time, arguments []any) (any, error) {
-	layout, end := arguments[0].(string), arguments[2].(string)
-	from, err := parseTime(layout, arguments[1].(string))
-	if err != nil {
-		return nil, err
-	}
-	to := now
-	if end != "" {
-		if to, err = parseTime(layout, end); err != nil {
-			return nil, err
-		}
-	}
-	return to.Sub(from).String(), nil
-}
-
-func shift(s []string, by func(time.Time, time.Duration) time.Time) (string, error) {
-	t, err := parseTime("", s[0])
-	if err != nil {
-		return "", err
-	}
-	d, err := time.ParseDuration(s[1])
-	if err != nil {
-		return "", err
-	}
-	return by(t, d).Format(time.RFC3339), nil
-}
-
-func timeParse(s []string) (string, error) {
-	if _, err := strconv.ParseInt(s[0], 10, 64); err == nil { // seconds since 1970
-		seconds, err := strconv.ParseInt(s[1], 10, 64)
-		if err != nil {
-			return "", fmt.Errorf("%s is no number of seconds", brief(s[1]))
-		}
-		return time.Unix(seconds, 0).UTC().Format(time.RFC3339), nil
-	}
-	t, err := parseTime(s[0], s[1])
-	if err != nil {
-		return "", err
-	}
-	return t.Format(time.RFC3339), nil
 }

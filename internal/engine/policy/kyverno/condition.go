@@ -6,15 +6,22 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // tree is a value of the policy with templates in it.
 type tree struct {
 	template *template
 	list     []tree
-	object   map[string]tree
+	object   []member
 	plain    any
 	kind     treeKind
+}
+
+// member is a field of an object; expressions may stand in its name too.
+type member struct {
+	name  *template
+	value tree
 }
 
 type treeKind uint8
@@ -42,13 +49,17 @@ func parseTree(value any) (tree, error) {
 		}
 		return result, nil
 	case map[string]any:
-		result := tree{kind: isObject, object: map[string]tree{}}
+		result := tree{kind: isObject}
 		for _, key := range slices.Sorted(maps.Keys(typed)) {
+			name, err := parseTemplate(key)
+			if err != nil {
+				return tree{}, err
+			}
 			child, err := parseTree(typed[key])
 			if err != nil {
 				return tree{}, err
 			}
-			result.object[key] = child
+			result.object = append(result.object, member{name, child})
 		}
 		return result, nil
 	}
@@ -71,12 +82,19 @@ func (t tree) evaluate(env *environment) (operand, error) {
 		return result, nil
 	case isObject:
 		object := make(map[string]any, len(t.object))
-		for key, child := range t.object {
-			element, err := child.evaluate(env)
+		for _, m := range t.object {
+			name, err := m.name.text(env)
 			if err != nil {
 				return operand{}, err
 			}
-			object[key] = element.plain()
+			element, err := m.value.evaluate(env)
+			if err != nil {
+				return operand{}, err
+			}
+			if _, twice := object[name]; twice {
+				return operand{}, fmt.Errorf("two fields of an object have the name %q", name)
+			}
+			object[name] = element.plain()
 		}
 		return operand{value: object}, nil
 	}
@@ -117,8 +135,8 @@ func parseCondition(name string, s conditionSpec) (condition, error) {
 	if c.operator, err = findOperator(s.Operator); err != nil {
 		return c, err
 	}
-	if written, ok := value.(string); ok && notRange.MatchString(written) {
-		return c, fmt.Errorf("value: the range %q is not supported yet; use AnyNotIn or AllNotIn with the range itself", written)
+	if written, ok := value.(string); ok && notRange.MatchString(written) && strings.HasSuffix(strings.ToLower(s.Operator), "in") {
+		return c, fmt.Errorf("value: Kyverno's operators read the range %q as a text; use AnyNotIn or AllNotIn with %q", written, strings.Replace(written, "!-", "-", 1))
 	}
 	if s.Message != "" {
 		if c.message, err = parseTemplate(s.Message); err != nil {
@@ -166,7 +184,7 @@ func (c condition) evaluate(env *environment) outcome {
 		return o
 	}
 	o.found = brief(key.plain())
-	o.holds, err = c.operator(key.plain(), value)
+	o.holds, err = c.operator(key, value)
 	if err != nil {
 		o.found += ": " + err.Error()
 	}

@@ -1,6 +1,9 @@
 package kyverno
 
 import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"path"
@@ -68,9 +71,10 @@ func onTimes[T any](f func(t []time.Time) T) func(time.Time, []any) (any, error)
 	}
 }
 
-// functions are those of Kyverno's additions that are supported, each with
-// Kyverno's argument types (pkg/engine/jmespath/functions.go of Kyverno 1.19).
-// They replace functions of JMESPath that have the same name.
+// functions are Kyverno's additions, except those of [clockFunctions] and what
+// is refused, each with Kyverno's argument types
+// (pkg/engine/jmespath/functions.go of Kyverno 1.19.1). They replace functions
+// of JMESPath that have the same name.
 var functions = map[string]function{
 	"compare":     {arguments: takes(text, text), call: onText(func(s []string) (float64, error) { return float64(strings.Compare(s[0], s[1])), nil })},
 	"equal_fold":  {arguments: takes(text, text), call: onText(func(s []string) (bool, error) { return strings.EqualFold(s[0], s[1]), nil })},
@@ -111,17 +115,12 @@ var functions = map[string]function{
 	"items":             {arguments: [][]jmespath.JpType{{object, array}, {text}, {text}}, call: pure(items)},
 	"object_from_lists": {arguments: takes(array, array), call: pure(objectFromLists)},
 
-	"time_now":      {call: func(now time.Time, _ []any) (any, error) { return now.Format(time.RFC3339), nil }},
-	"time_now_utc":  {call: func(now time.Time, _ []any) (any, error) { return now.UTC().Format(time.RFC3339), nil }},
-	"time_since":    {arguments: takes(text, text, text), call: timeSince},
-	"time_add":      {arguments: takes(text, text), call: onText(func(s []string) (string, error) { return shift(s, time.Time.Add) })},
-	"time_truncate": {arguments: takes(text, text), call: onText(func(s []string) (string, error) { return shift(s, time.Time.Truncate) })},
-	"time_parse":    {arguments: takes(text, text), call: onText(timeParse)},
-	"time_utc":      {arguments: takes(text), call: onTimes(func(t []time.Time) string { return t[0].UTC().Format(time.RFC3339) })},
-	"time_diff":     {arguments: takes(text, text), call: onTimes(func(t []time.Time) string { return t[1].Sub(t[0]).String() })},
-	"time_before":   {arguments: takes(text, text), call: onTimes(func(t []time.Time) bool { return t[0].Before(t[1]) })},
-	"time_after":    {arguments: takes(text, text), call: onTimes(func(t []time.Time) bool { return t[0].After(t[1]) })},
-	"time_between":  {arguments: takes(text, text, text), call: onTimes(func(t []time.Time) bool { return t[0].After(t[1]) && t[0].Before(t[2]) })},
+	"sha256":          {arguments: takes(text), call: onText(digest(func(b []byte) []byte { sum := sha256.Sum256(b); return sum[:] }))},
+	"sha1":            {arguments: takes(text), call: onText(digest(func(b []byte) []byte { sum := sha1.Sum(b); return sum[:] }))},
+	"md5":             {arguments: takes(text), call: onText(digest(func(b []byte) []byte { sum := md5.Sum(b); return sum[:] }))},
+	"x509_decode":     {arguments: takes(text), call: onText(decodeX509)},
+	"image_normalize": {arguments: takes(text), call: onText(normalizeImage)},
+	"is_external_url": {arguments: takes(text), call: onText(externalURL)},
 }
 
 // builtin are the functions of JMESPath itself and how many arguments each
@@ -135,16 +134,20 @@ var builtin = map[string][2]int{
 
 // refused are functions of Kyverno that are not supported, with the reason.
 var refused = map[string]string{
-	"random":          "a verdict must be the same each time",
-	"is_external_url": "it asks the network",
-	"x509_decode":     "certificates are not read yet",
-	"image_normalize": "it depends on the configuration of a cluster",
-	"time_to_cron":    "no condition compares schedules",
+	"random": "a verdict must be the same each time",
+}
+
+func find(name string) (function, bool) {
+	if f, ok := functions[name]; ok {
+		return f, true
+	}
+	f, ok := clockFunctions[name]
+	return f, ok
 }
 
 // checkCall holds a call in a policy to what the functions take.
 func checkCall(name string, arguments []jmespath.ASTNode) error {
-	if f, ok := functions[name]; ok {
+	if f, ok := find(name); ok {
 		if len(arguments) != len(f.arguments) {
 			return fmt.Errorf("%s() takes %d arguments, found %d", name, len(f.arguments), len(arguments))
 		}
@@ -175,18 +178,24 @@ func checkCall(name string, arguments []jmespath.ASTNode) error {
 // caller gives the interpreter its functions, with the door's clock.
 func caller(now time.Time) *jmespath.FunctionCaller {
 	c := jmespath.NewFunctionCaller()
-	for name, f := range functions {
-		entry := jmespath.FunctionEntry{Name: name, Handler: func(arguments []any) (any, error) {
-			value, err := f.call(now, arguments)
-			if err != nil {
-				return nil, fmt.Errorf("%s(): %w", name, err)
-			}
-			return value, nil
-		}}
-		for _, kinds := range f.arguments {
-			entry.Arguments = append(entry.Arguments, jmespath.ArgSpec{Types: kinds})
+	for _, table := range []map[string]function{functions, clockFunctions} {
+		for name, f := range table {
+			register(c, name, f, now)
 		}
-		c.Register(entry)
 	}
 	return c
+}
+
+func register(c *jmespath.FunctionCaller, name string, f function, now time.Time) {
+	entry := jmespath.FunctionEntry{Name: name, Handler: func(arguments []any) (any, error) {
+		value, err := f.call(now, arguments)
+		if err != nil {
+			return nil, fmt.Errorf("%s(): %w", name, err)
+		}
+		return value, nil
+	}}
+	for _, kinds := range f.arguments {
+		entry.Arguments = append(entry.Arguments, jmespath.ArgSpec{Types: kinds})
+	}
+	c.Register(entry)
 }

@@ -54,7 +54,7 @@ func TestLoadRefuses(t *testing.T) {
 		"unknown operator":    {pandas, "operator: Equals", "operator: Equalz", `operator "Equalz" is not known`},
 		"unknown function":    {pandas, "length(@)", "lengths(@)", "lengths() is not supported"},
 		"random":              {pandas, "length(@)", "random('[a-z]')", "random() is not supported: a verdict must be the same each time"},
-		"x509_decode":         {pandas, "length(@)", "x509_decode(@)", "x509_decode() is not supported"},
+		"{{ @ }}":             {pandas, "value: 0", `value: "{{ @ }}"`, "stands for a field of what is mutated"},
 		"arguments":           {pandas, "length(@)", "length(@, @)", "length() takes 1 arguments, found 2"},
 		"not JMESPath":        {pandas, "length(@)", "length(@", "{{ scanner"},
 		"open braces":         {pandas, "length(@) }}", "length(@) ", "is not closed"},
@@ -66,7 +66,7 @@ func TestLoadRefuses(t *testing.T) {
 		"reference":           {pandas, "critical vulnerabilities: ", "$(./../key) ", "references to other fields"},
 		"no value":            {pandas, "            value: 0\n", "", "a condition needs key, operator and value"},
 		"no any or all":       {pandas, "        - all:\n", "        - {}\n        - all:\n", "want any or all"},
-		"not-range":           {pandas, "value: 0", `value: "1!-10"`, "is not supported yet; use AnyNotIn"},
+		"not-range":           {pandas, "operator: Equals\n            value: 0", "operator: AnyIn\n            value: 1!-10", `use AnyNotIn or AllNotIn with "1-10"`},
 		"no rules":            {"apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {rules: []}", "p", "p", "the policy asks for nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {

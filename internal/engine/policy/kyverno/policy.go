@@ -27,17 +27,20 @@
 // Where the package is stricter than Kyverno on purpose:
 //
 //   - What an expression finds is data: it is not evaluated again, and its
-//     wildcards, ranges and JSON lists mean nothing. A nested expression in
-//     quotes, '{{ x }}', is bound as a string and cannot end the quotes.
+//     wildcards and ranges mean nothing. A nested expression in quotes,
+//     '{{ x }}', is bound as a string and cannot end the quotes; outside them it
+//     is one name, '{{ data.{{ x }} }}', whatever dots it has.
 //   - A predicate's fields stand at the top level but never hide request and
 //     image. The names images, serviceAccountName and serviceAccountNamespace
 //     are refused.
 //   - The pattern of regex_match, pattern_match, regex_replace_all and
-//     semver_compare must be written in the policy.
-//   - AllIn, AllNotIn, In and NotIn do not hold for an empty list; an empty
-//     any or all does not hold; NotEquals and the NotIn operators do not hold
-//     for things that cannot be compared.
-//   - In wildcards "?" is exactly one character and "." is a dot.
+//     semver_compare must be written in the policy. random() is refused,
+//     is_external_url() looks no name up.
+//   - AllIn, AllNotIn and NotIn do not hold for an empty list; an empty any or
+//     all does not hold; NotEquals and the NotIn operators do not hold for
+//     things that cannot be compared; NotIn with a list is AllNotIn.
+//   - docs/divergences.md lists all differences of operators, functions and
+//     templates; the oracle tests know no others.
 //   - The newest attestation per signer, family of types and tool decides, and
 //     one dated in the future never counts (Kyverno: all must hold, for ever).
 //   - An attestation without attestors is refused (Kyverno: anybody's).

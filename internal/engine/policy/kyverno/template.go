@@ -7,15 +7,8 @@ import (
 	"strings"
 
 	"github.com/kyverno/go-jmespath"
-)
 
-// Bounds on what a policy may write. They keep the recursion of parser and
-// interpreter shallow.
-const (
-	// expressionBytes is the longest expression between braces, in bytes.
-	expressionBytes = 16 << 10
-	// templateDepth is how deeply braces may nest.
-	templateDepth = 8
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 )
 
 // template is a text of the policy with expressions in double braces, parsed
@@ -46,7 +39,7 @@ func parseTemplate(text string) (*template, error) {
 		return nil, fmt.Errorf("%q must not contain %q", text, bound)
 	}
 	if strings.Contains(text, "$(") {
-		return nil, fmt.Errorf("%q: references to other fields, $(...), are not supported yet", text)
+		return nil, fmt.Errorf("%q: references to other fields of the policy, $(...), are not supported; write the value out", text)
 	}
 	t := &template{source: text}
 	var written strings.Builder
@@ -128,14 +121,22 @@ func boundValue(n int) string { return bound + strconv.Itoa(n) + "_value__" }
 
 func parseExpression(text string, depth int) (*expression, error) {
 	text = strings.TrimSpace(text)
-	if len(text) > expressionBytes {
-		return nil, fmt.Errorf("expression of %d bytes, over the bound of %d", len(text), expressionBytes)
+	if len(text) > limit.PolicyExpression {
+		return nil, &limit.Error{What: "an expression in braces", Bound: limit.PolicyExpression, Unit: "bytes"}
 	}
-	if depth == templateDepth {
-		return nil, fmt.Errorf("{{ %s }}: braces nest more than %d deep", text, templateDepth)
+	if depth == limit.TemplateDepth {
+		return nil, fmt.Errorf("{{ %s }}: braces nest more than %d deep", text, limit.TemplateDepth)
 	}
-	if text == "" {
+	// {{- x }} is Kyverno's way to say that what x gives is not evaluated again,
+	// which holds for everything here.
+	if shallow, ok := strings.CutPrefix(text, "-"); ok {
+		text = strings.TrimSpace(shallow)
+	}
+	switch text {
+	case "":
 		return nil, errors.New("{{ }} is empty")
+	case "@":
+		return nil, errors.New("{{ @ }} stands for a field of what is mutated, and nothing is mutated here; name what is meant, such as {{ request.object }}")
 	}
 	e := &expression{source: text}
 	outer, err := e.cut(text, depth)
@@ -372,4 +373,17 @@ func (t *template) evaluate(env *environment) (operand, error) {
 	}
 	result.value = text.String()
 	return result, nil
+}
+
+// text gives what a template makes where only a text can stand.
+func (t *template) text(env *environment) (string, error) {
+	o, err := t.evaluate(env)
+	if err != nil {
+		return "", err
+	}
+	text, err := spell(o.plain())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", t.source, err)
+	}
+	return text, nil
 }

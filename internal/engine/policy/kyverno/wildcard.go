@@ -1,15 +1,18 @@
 package kyverno
 
-import "strings"
+import (
+	"strings"
 
-// wildcardBytes is the longest text, in bytes, that a pattern with wildcards
-// is held against; longer texts match no pattern and fail no pattern either.
-const wildcardBytes = 1 << 20
+	"github.com/seed-161fc314/assay/internal/domain/limit"
+)
 
 // glob is a pattern. "*" stands for any text, also across "/", and "?" for
 // exactly one character, but only where the policy's own text says so: text
 // that came out of a predicate or a request stands for itself. A dot is a dot.
 type glob struct {
+	// text is what is written, and all that counts where nothing is wild.
+	text string
+	// symbols are text, where wild says that something in it is a wildcard.
 	symbols []symbol
 	wild    bool
 }
@@ -28,11 +31,7 @@ const (
 )
 
 // literal makes a glob that matches text alone.
-func literal(text string) glob {
-	var g glob
-	g.add(text, false)
-	return g
-}
+func literal(text string) glob { return glob{text: text} }
 
 // pattern makes a glob in which wildcards of text count.
 func pattern(text string) glob {
@@ -42,20 +41,40 @@ func pattern(text string) glob {
 }
 
 func (g *glob) add(text string, wild bool) {
+	before := g.text
+	g.text += text
+	if wild = wild && strings.ContainsAny(text, "*?"); !wild && !g.wild {
+		return
+	}
+	if !g.wild {
+		g.spell(before, false)
+		g.wild = true
+	}
+	g.spell(text, wild)
+}
+
+func (g *glob) spell(text string, wild bool) {
 	for _, r := range text {
 		s := symbol{r: r}
-		if wild && r == '*' {
-			s.kind, g.wild = many, true
-		}
-		if wild && r == '?' {
-			s.kind, g.wild = one, true
+		switch {
+		case wild && r == '*':
+			s.kind = many
+		case wild && r == '?':
+			s.kind = one
 		}
 		g.symbols = append(g.symbols, s)
 	}
 }
 
-// match holds text against the pattern in time of at most their product.
+// match holds text against the pattern in time of at most their product. A
+// text over the bound matches no pattern with wildcards; [glob.fits] asks.
 func (g glob) match(text string) bool {
+	if !g.wild {
+		return g.text == text
+	}
+	if !g.fits(text) {
+		return false
+	}
 	runes := []rune(text)
 	at, back, star := 0, 0, -1
 	i := 0
@@ -79,6 +98,9 @@ func (g glob) match(text string) bool {
 	}
 	return at == len(g.symbols)
 }
+
+// fits says whether the text may be held against the pattern.
+func (g glob) fits(text string) bool { return !g.wild || len(text) <= limit.WildcardText }
 
 // matchAny says whether one of the patterns matches one of the texts.
 func matchAny(patterns []glob, texts []string) bool {
