@@ -30,6 +30,14 @@ type EvidencePolicy struct {
 type EvidencePolicySpec struct {
 	// Match says which images the policy judges.
 	Match Match `json:"match"`
+	// Action is what a check that does not pass does: Enforce (the default)
+	// denies, Warn admits with a warning, Audit admits and keeps a record.
+	Action string `json:"action,omitempty"`
+	// EffectiveFrom and EffectiveUntil (RFC 3339) are when the action counts.
+	// Outside of them it is one step milder: Enforce warns, Warn keeps a record.
+	// Neither may be set with Audit, than which nothing is milder.
+	EffectiveFrom  string `json:"effectiveFrom,omitempty"`
+	EffectiveUntil string `json:"effectiveUntil,omitempty"`
 	// AllowSample accepts evidence that was made from the sample of advisories
 	// that is built into Assay. For trying things out only.
 	AllowSample bool `json:"allowSample,omitempty"`
@@ -38,7 +46,18 @@ type EvidencePolicySpec struct {
 	Signers []Signer `json:"signers"`
 	// Requirements must all hold. At least one; names are unique.
 	Requirements []Requirement `json:"requirements"`
+	// Exceptions say for which images a check that does not pass does not deny.
+	Exceptions []Exception `json:"exceptions,omitempty"`
+	// OnFault says what faults mean.
+	OnFault OnFault `json:"onFault,omitzero"`
 }
+
+// The actions of a policy; "" is Enforce.
+const (
+	ActionEnforce = "Enforce"
+	ActionWarn    = "Warn"
+	ActionAudit   = "Audit"
+)
 
 // Match picks images and workloads. What is empty does not restrict, except
 // Images, which may not be empty.
@@ -47,6 +66,9 @@ type EvidencePolicySpec struct {
 // ? for one character; everything else stands for itself, and the whole text
 // must match. A pattern of images is compared with the normalised reference:
 // the registry is always part of it (docker.io/library/python, and not python).
+//
+// What is not known matches: an image that is judged without a workload, a
+// namespace that is not known yet, or whose labels are not.
 type Match struct {
 	// Images are patterns. One matches if it fits the reference as
 	// REGISTRY/REPOSITORY, with its tag, with its digest, or with both;
@@ -56,77 +78,42 @@ type Match struct {
 	// repository or by digest. A tag is refused here: anybody who can write a
 	// manifest could write it before any digest.
 	ExcludeImages []string `json:"excludeImages,omitempty"`
-	// Namespaces are patterns of the workload's namespace. An image that is
-	// judged without a workload, or a workload whose namespace is not known
-	// yet, matches.
+	// Namespaces are patterns of the workload's namespace.
 	Namespaces []string `json:"namespaces,omitempty"`
+	// NamespaceSelector is about the labels of the namespace.
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	// ObjectSelector is about the labels of the workload, of which whoever makes
+	// it decides. Before an update, those of the old or of the new one match.
+	ObjectSelector *metav1.LabelSelector `json:"objectSelector,omitempty"`
 }
 
-// Signer is a party whose signature counts.
-type Signer struct {
-	// Name is what requirements call it.
-	Name string `json:"name"`
-	// Keys speak for the signer; any one is enough. At least one.
-	Keys []Key `json:"keys"`
+// Exception says for which images a check that does not pass warns. It holds
+// where all of Digests, Images and Namespaces that are set fit; at least one
+// must be.
+type Exception struct {
+	// Digests are of images or of their manifests for one platform,
+	// "sha256:…".
+	Digests []string `json:"digests,omitempty"`
+	// Images are patterns as in Match.ExcludeImages: no tags.
+	Images []string `json:"images,omitempty"`
+	// Namespaces are patterns of the workload's namespace. One that is not known
+	// is in none.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// Requirements are what is excepted, as REQUIREMENT or REQUIREMENT/CHECK;
+	// without any it is everything.
+	Requirements []string `json:"requirements,omitempty"`
+	// Reason, Owner and Expires (RFC 3339) must be given, and stand in the
+	// answer.
+	Reason  string `json:"reason"`
+	Owner   string `json:"owner"`
+	Expires string `json:"expires"`
 }
 
-// Key is one or more public keys in PEM (PKIX); exactly one of File and
-// PublicKey is set. The PEM headers Not-Before and Not-After bound one key,
-// NotBefore and NotAfter here all of them; where both say something, the
-// narrower counts.
-type Key struct {
-	// File is a PEM file, relative to the policy's own file.
-	File string `json:"file,omitempty"`
-	// PublicKey is the PEM text.
-	PublicKey string `json:"publicKey,omitempty"`
-	// NotBefore and NotAfter (RFC 3339) bound when the key speaks for its
-	// signer. Evidence outside of them counts only by a trusted timestamp
-	// inside; without one, the clock of who judges decides.
-	NotBefore string `json:"notBefore,omitempty"`
-	NotAfter  string `json:"notAfter,omitempty"`
-}
-
-// Requirement is one kind of evidence that must be there and hold.
-type Requirement struct {
-	// Name is unique in the policy, and stands in denials.
-	Name string `json:"name"`
-	// Type is a predicate type's URI or short name: signature, provenance,
-	// slsaprovenance, vuln, cyclonedx, spdx, test-result, openvex, link,
-	// custom. All vulnerability types count as one.
-	Type string `json:"type"`
-	// Signers are names of signers; any one is enough. At least one.
-	Signers []string `json:"signers"`
-	// MaxAge is how old the evidence may be, such as "168h", by the time that
-	// the signed content gives. Evidence without a time does not hold then; on
-	// a type that has no time for any evidence it is an error.
-	MaxAge string `json:"maxAge,omitempty"`
-	// Checks are made on each piece of evidence that decides: the newest for
-	// each signer and tool. Without checks it is enough that there is one.
-	Checks []Check `json:"checks,omitempty"`
-}
-
-// Check is a condition in CEL over what the evidence says. Exactly one of Expr
-// and Deny is set.
-//
-// Variables: predicate (the predicate as it is), claim (type, signer, time,
-// tool), image (reference, registry, repository, tag, digest, platform),
-// request (kind, namespace, name), now. For vulnerability types also findings
-// (id, aliases, package, purl, installed, fixed, severity, score, dependency,
-// path, line) and scan (scanner, packages, unresolved, database, finished); for
-// SBOM types components (name, version, purl, type, dependency, licenses).
-// The functions are CEL's own, with its libraries of strings, lists, sets, math
-// and optional values.
-type Check struct {
-	// Name is unique in the requirement, and stands in denials.
-	Name string `json:"name"`
-	// Expr must be true.
-	Expr string `json:"expr,omitempty"`
-	// Deny gives a list that must be empty; what is in it is named in the
-	// denial.
-	Deny string `json:"deny,omitempty"`
-	// Message says what the check is about, in the author's words.
-	Message string `json:"message,omitempty"`
-	// Remedy says what to do when the check fails. For vulnerabilities one is
-	// derived where there is none: which package to upgrade to what.
-	Remedy string `json:"remedy,omitempty"`
+// OnFault says what a fault means for the images that the policy judges. An
+// image is admitted by fault only where every policy that judges it says so.
+type OnFault struct {
+	// EvidenceUnavailable is a registry that does not say what evidence there is
+	// about a digest that is known: Enforce (the default) closes the door, Warn
+	// admits with a warning.
+	EvidenceUnavailable string `json:"evidenceUnavailable,omitempty"`
 }

@@ -103,7 +103,8 @@ type Check struct {
 	// Action is what the check does to the decision when it does not pass.
 	Action Action `json:"action,omitzero"`
 	// Exception says by which exception of the policy a check that did not
-	// pass does not deny: why, whose it is, and until when.
+	// pass does not deny: why, whose it is, and until when; or that the policy
+	// is not in effect at this time.
 	Exception string `json:"exception,omitempty"`
 	// Message is the policy author's sentence, Expected and Found what the
 	// check wanted and saw; Items are the things found, one by one (CVEs with

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
@@ -34,10 +36,14 @@ const (
 
 // evidencePolicy is a compiled EvidencePolicy.
 type evidencePolicy struct {
-	name         string
-	match        v1alpha1.Match
-	allowSample  bool
-	requirements []requirement
+	name  string
+	match v1alpha1.Match
+	// namespaces and objects are the selectors of match; nil selects all.
+	namespaces, objects labels.Selector
+	allowSample         bool
+	action              action
+	exceptions          []exception
+	requirements        []requirement
 }
 
 // Name is "EvidencePolicy/" and the object's name.
@@ -53,10 +59,30 @@ func (p *evidencePolicy) Match(image policy.Image, request policy.Request) bool 
 	if !match(p.match.Images, spellings(image)...) || match(p.match.ExcludeImages, spellings(bare)...) {
 		return false
 	}
-	if len(p.match.Namespaces) == 0 || !request.Known || request.Namespace == "" {
+	if !request.Known {
 		return true
 	}
-	return match(p.match.Namespaces, request.Namespace)
+	if len(p.match.Namespaces) > 0 && request.Namespace != "" && !match(p.match.Namespaces, request.Namespace) {
+		return false
+	}
+	if p.namespaces != nil && request.NamespaceLabels != nil && !p.namespaces.Matches(labels.Set(request.NamespaceLabels)) {
+		return false
+	}
+	return p.objects == nil || request.Object == nil || p.objects.Matches(labelled(request.Object)) ||
+		request.Old != nil && p.objects.Matches(labelled(request.Old))
+}
+
+// labelled are the labels of an object.
+func labelled(object map[string]any) labels.Set {
+	set := labels.Set{}
+	metadata, _ := object["metadata"].(map[string]any)
+	list, _ := metadata["labels"].(map[string]any)
+	for name, value := range list {
+		if text, ok := value.(string); ok {
+			set[name] = text
+		}
+	}
+	return set
 }
 
 // spellings are all the ways in which a pattern may name an image.
@@ -120,7 +146,9 @@ func (p *evidencePolicy) Judge(ctx context.Context, input policy.Input) ([]verdi
 			if err != nil {
 				return nil, fmt.Errorf("requirement %q: %w", r.name, err)
 			}
-			checks = append(checks, made...)
+			for _, c := range made {
+				checks = append(checks, p.settle(c, input, scope))
+			}
 		}
 	}
 	return checks, nil

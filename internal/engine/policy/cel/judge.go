@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,29 +53,87 @@ func (r rejected) named(full bool) verdict.Evidence {
 }
 
 // verify holds all evidence against some signers, once for each list of them.
+// Where several must have signed, it is held against each of them, so that
+// what two signed together counts for both.
 func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
-	var names []string
+	key := strconv.FormatBool(r.threshold > 1)
 	for _, s := range r.signers {
-		names = append(names, s.Name)
+		key += "\x00" + s.Name
 	}
-	key := strings.Join(names, "\x00")
 	if known, done := j.verified[key]; done {
 		return known, nil
+	}
+	parties := r.parties()
+	asked := [][]trust.Signer{parties}
+	if r.threshold > 1 {
+		asked = slices.Collect(slices.Chunk(parties, 1))
 	}
 	var v verified
 	for _, evidence := range j.scope.Evidence {
 		if err := ctx.Err(); err != nil {
 			return verified{}, err
 		}
-		claim, rejection := trust.Verify(evidence, r.signers, j.scope.Subjects, j.input.Now)
-		if rejection == nil {
+		var late *rejected
+		var last *trust.Rejection
+		counted := false
+		for _, some := range asked {
+			claim, rejection := trust.Verify(evidence, some, j.scope.Subjects, j.input.Now)
+			if rejection != nil {
+				last = rejection
+				continue
+			}
+			if why := r.retired(claim, j.input.Now); why != "" {
+				named := claim.Evidence()
+				named.Signer = ""
+				late = &rejected{named, claim.Type(), string(trust.KeyOutOfTime), why}
+				continue
+			}
+			counted = true
 			v.claims = append(v.claims, claim)
-			continue
 		}
-		v.rejected = append(v.rejected, rejected{rejection.Evidence, rejection.ClaimedType, string(rejection.Reason), reason(evidence, *rejection, r)})
+		if !counted && late == nil && len(asked) > 1 {
+			_, last = trust.Verify(evidence, parties, j.scope.Subjects, j.input.Now) // for a reason that names them all
+		}
+		switch {
+		case counted:
+		case late != nil:
+			v.rejected = append(v.rejected, *late)
+		default:
+			v.rejected = append(v.rejected, rejected{last.Evidence, last.ClaimedType, string(last.Reason), reason(evidence, *last, r)})
+		}
 	}
 	j.verified[key] = v
 	return v, nil
+}
+
+// retired says why the signer of a claim was none when it signed with its
+// certificate, or "". What keys sign is held against their times by trust.
+func (r requirement) retired(claim trust.Claim, now time.Time) string {
+	if claim.Certificate().IsZero() {
+		return ""
+	}
+	at := slices.IndexFunc(r.signers, func(s signer) bool { return s.Name == claim.Signer() })
+	if at < 0 {
+		return "it is signed by nobody who was asked for"
+	}
+	var times []time.Time
+	for _, entry := range claim.Witnesses().Logs {
+		if !entry.Time.IsZero() {
+			times = append(times, entry.Time)
+		}
+	}
+	for _, stamp := range claim.Witnesses().Timestamps {
+		times = append(times, stamp.Time)
+	}
+	if len(times) == 0 {
+		times = append(times, now)
+	}
+	for _, when := range times {
+		if why := r.signers[at].validity.outside(when); why != "" {
+			return fmt.Sprintf("%s signs %s, and this was signed %s", claim.Signer(), why, when.UTC().Format(time.RFC3339))
+		}
+	}
+	return ""
 }
 
 // reason is why evidence was rejected. A bundle that names another key is the
@@ -137,7 +196,11 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 		return []verdict.Check{r.missing(base, refused)}, nil
 	}
 	present := base
-	present.Outcome = verdict.Passed
+	if r.met(deciding) {
+		present.Outcome = verdict.Passed
+	} else {
+		present.Remedy = r.remedy()
+	}
 	present.Found = plural(len(deciding), "piece") + ", signed by " + signersOf(deciding)
 	if len(superseded) > 0 {
 		present.Found += fmt.Sprintf("; older evidence that this replaces: %d", len(superseded))
@@ -159,6 +222,21 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 		}
 	}
 	return checks, nil
+}
+
+// met says whether enough signers signed, each with another key or identity.
+func (r requirement) met(deciding []trust.Claim) bool {
+	set := trust.Set{Required: r.threshold}
+	for _, s := range r.signers {
+		var member trust.Member
+		for _, claim := range deciding {
+			if claim.Signer() == s.Name {
+				member.Claims = append(member.Claims, claim)
+			}
+		}
+		set.Members = append(set.Members, member)
+	}
+	return len(trust.Compose(set)) >= r.threshold
 }
 
 // merge adds a check to a list. One that ended just as another did, on other
@@ -223,15 +301,23 @@ func (r requirement) missing(base verdict.Check, refused []rejected) verdict.Che
 		}
 		base.Evidence = append(base.Evidence, other.named(!slices.Contains(why, other.why)))
 	}
+	base.Remedy = r.remedy()
+	return base
+}
+
+// remedy says how evidence that is missing is made.
+func (r requirement) remedy() string {
+	key, flag := "with a key of "+r.who(), "--key KEY "
+	if !slices.ContainsFunc(r.signers, func(s signer) bool { return len(s.Keys) > 0 }) {
+		key, flag = "as "+r.who(), ""
+	}
 	switch r.family {
 	case predicate.TypeCosignSign:
-		base.Remedy = "sign the image with a key of " + r.who() + ": assay sign --key KEY IMAGE"
+		return fmt.Sprintf("sign the image %s: assay sign %sIMAGE", key, flag)
 	case predicate.TypeCosignVuln:
-		base.Remedy = "scan the image, and attest the result with a key of " + r.who() + ": assay run"
-	default:
-		base.Remedy = fmt.Sprintf("attest it with a key of %s: assay attest --key KEY --type %s --predicate FILE IMAGE", r.who(), short(r.uri))
+		return fmt.Sprintf("scan the image, and attest the result %s: assay run", key)
 	}
-	return base
+	return fmt.Sprintf("attest it %s: assay attest %s--type %s --predicate FILE IMAGE", key, flag, short(r.uri))
 }
 
 // hold makes the checks on one claim that decides.

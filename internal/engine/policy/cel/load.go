@@ -8,32 +8,14 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
-	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/cosignkey"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
-	"github.com/seed-161fc314/assay/predicate"
 )
-
-// requirement is one kind of evidence, compiled.
-type requirement struct {
-	name    string
-	uri     string
-	family  string
-	signers []trust.Signer
-	maxAge  time.Duration
-	checks  []check
-}
-
-// who names the signers.
-func (r requirement) who() string {
-	var names []string
-	for _, s := range r.signers {
-		names = append(names, s.Name)
-	}
-	return strings.Join(names, " or ")
-}
 
 // Load compiles one document; material gives what it names. The error has one
 // line for each thing that is wrong, with file, line and place.
@@ -110,9 +92,10 @@ func (l *loader) policy(object v1alpha1.EvidencePolicy) *evidencePolicy {
 	if strings.TrimSpace(object.Name) == "" {
 		l.fail(place{"metadata"}, "the name is missing")
 	}
-	l.match(at.at("match"), spec.Match)
-	signers := l.signers(at.at("signers"), spec.Signers)
 	p := &evidencePolicy{name: Kind + "/" + object.Name, match: spec.Match, allowSample: spec.AllowSample}
+	l.match(at.at("match"), p)
+	p.action = l.action(at, spec)
+	signers := l.signers(at.at("signers"), spec.Signers)
 	where := at.at("requirements")
 	if len(spec.Requirements) == 0 {
 		l.fail(where, "the list is empty, so the policy would ask for nothing")
@@ -123,10 +106,14 @@ func (l *loader) policy(object v1alpha1.EvidencePolicy) *evidencePolicy {
 		p.requirements = append(p.requirements, l.requirement(where.at(i), r, signers))
 	}
 	l.names(where, names)
+	for i, e := range spec.Exceptions {
+		p.exceptions = append(p.exceptions, l.exception(at.at("exceptions", i), e, p.requirements))
+	}
 	return p
 }
 
-func (l *loader) match(where place, m v1alpha1.Match) {
+func (l *loader) match(where place, p *evidencePolicy) {
+	m := p.match
 	if len(m.Images) == 0 {
 		l.fail(where.at("images"), "the list is empty, so the policy would judge nothing; \"*\" judges everything")
 	}
@@ -135,19 +122,46 @@ func (l *loader) match(where place, m v1alpha1.Match) {
 			l.fail(where.at("images", i), "%q %w", pattern, err)
 		}
 	}
-	for i, pattern := range m.ExcludeImages {
+	l.untagged(where.at("excludeImages"), m.ExcludeImages)
+	l.patterns(where.at("namespaces"), m.Namespaces)
+	p.namespaces = l.selector(where.at("namespaceSelector"), m.NamespaceSelector)
+	p.objects = l.selector(where.at("objectSelector"), m.ObjectSelector)
+}
+
+// untagged refuses patterns of images that a tag could fit.
+func (l *loader) untagged(where place, patterns []string) {
+	for i, pattern := range patterns {
 		name, _, _ := strings.Cut(pattern[strings.LastIndex(pattern, "/")+1:], "@")
 		if err := imagePattern(pattern); err != nil {
-			l.fail(where.at("excludeImages", i), "%q %w", pattern, err)
+			l.fail(where.at(i), "%q %w", pattern, err)
 		} else if strings.Contains(name, ":") {
-			l.fail(where.at("excludeImages", i), "%q has a tag, which can stand before any digest; exclude a repository or a digest", pattern)
+			l.fail(where.at(i), "%q has a tag, which can stand before any digest; name a repository or a digest", pattern)
 		}
 	}
-	for i, pattern := range m.Namespaces {
+}
+
+func (l *loader) patterns(where place, patterns []string) {
+	for i, pattern := range patterns {
 		if strings.TrimSpace(pattern) == "" {
-			l.fail(where.at("namespaces", i), "the pattern is empty")
+			l.fail(where.at(i), "the pattern is empty")
 		}
 	}
+}
+
+// selector compiles a selector of labels; nil selects everything. One that is
+// there and empty would too, and does not say what was meant.
+func (l *loader) selector(where place, selector *metav1.LabelSelector) labels.Selector {
+	if selector == nil {
+		return nil
+	}
+	if len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
+		l.fail(where, "the selector is empty; want matchLabels or matchExpressions, or no selector")
+	}
+	compiled, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		l.fail(where, "%w", err)
+	}
+	return compiled
 }
 
 // imagePattern refuses patterns that no normalised reference can match, or
@@ -167,66 +181,7 @@ func imagePattern(pattern string) error {
 	return nil
 }
 
-func (l *loader) signers(where place, list []v1alpha1.Signer) map[string]trust.Signer {
-	if len(list) == 0 {
-		l.fail(where, "the list is empty: evidence that anybody could sign proves nothing")
-	}
-	signers := map[string]trust.Signer{}
-	var names []string
-	for i, s := range list {
-		names = append(names, s.Name)
-		if len(s.Keys) == 0 {
-			l.fail(where.at(i, "keys"), "signer %q has no keys", s.Name)
-		}
-		signer := trust.Signer{Name: s.Name}
-		for j, key := range s.Keys {
-			signer.Keys = append(signer.Keys, l.key(where.at(i, "keys", j), s.Name, key)...)
-		}
-		signers[s.Name] = policy.Cast(l.material, signer)
-	}
-	l.names(where, names)
-	return signers
-}
-
-func (l *loader) key(where place, name string, key v1alpha1.Key) []trust.Key {
-	var signer trust.Signer
-	var err error
-	switch {
-	case (key.File == "") == (key.PublicKey == ""):
-		l.fail(where, "want exactly one of file and publicKey")
-		return nil
-	case key.File != "":
-		if signer, err = l.material.Signer(key.File); err != nil {
-			l.fail(where.at("file"), "signer %q: %w", name, err)
-			return nil
-		}
-		signer.Keys = slices.Clone(signer.Keys)
-	default:
-		if signer, err = trust.ParseSigner(name, []byte(key.PublicKey)); err != nil {
-			l.fail(where.at("publicKey"), "%w", err)
-		}
-	}
-	notBefore, notAfter := l.moment(where.at("notBefore"), key.NotBefore), l.moment(where.at("notAfter"), key.NotAfter)
-	if err := cosignkey.CheckWindow(notBefore, notAfter); err != nil {
-		l.fail(where.at("notAfter"), "%w", err)
-		return nil
-	}
-	for i := range signer.Keys {
-		k := &signer.Keys[i]
-		if notBefore.After(k.NotBefore) {
-			k.NotBefore = notBefore
-		}
-		if !notAfter.IsZero() && (k.NotAfter.IsZero() || notAfter.Before(k.NotAfter)) {
-			k.NotAfter = notAfter
-		}
-		if err := cosignkey.CheckWindow(k.NotBefore, k.NotAfter); err != nil {
-			l.fail(where, "key %s, by its PEM headers and the policy together: %w", k.ID, err)
-		}
-	}
-	return signer.Keys
-}
-
-// moment reads a bound of a key's validity; "" is none.
+// moment reads a point in time; "" is none.
 func (l *loader) moment(where place, text string) time.Time {
 	if text == "" {
 		return time.Time{}
@@ -236,57 +191,6 @@ func (l *loader) moment(where place, text string) time.Time {
 		l.fail(where, "%w", err)
 	}
 	return moment
-}
-
-// timed are the families whose predicates say when they were made.
-var timed = [...]string{predicate.TypeCosignVuln, predicate.TypeProvenanceV1, predicate.TypeProvenanceV02, predicate.TypeCycloneDX, predicate.TypeSPDX, predicate.TypeVSA}
-
-func (l *loader) requirement(where place, r v1alpha1.Requirement, signers map[string]trust.Signer) requirement {
-	uri, known := predicate.TypeOf(r.Type)
-	compiled := requirement{name: r.Name, uri: uri, family: predicate.Family(uri)}
-	if !known {
-		l.fail(where.at("type"), "%q is no predicate type; want a URI, or one of %s%s", r.Type, strings.Join(shortNames[:], ", "), strictyaml.Suggest(r.Type, shortNames[:]))
-	}
-	if len(r.Signers) == 0 {
-		l.fail(where.at("signers"), "the list is empty: evidence that anybody could sign proves nothing")
-	}
-	l.names(where.at("signers"), r.Signers)
-	for i, name := range r.Signers {
-		signer, known := signers[name]
-		if !known {
-			l.fail(where.at("signers", i), "%q is not among spec.signers%s", name, strictyaml.Suggest(name, keysOf(signers)))
-		}
-		compiled.signers = append(compiled.signers, signer)
-	}
-	if r.MaxAge != "" {
-		age, err := time.ParseDuration(r.MaxAge)
-		switch {
-		case err != nil || age <= 0:
-			l.fail(where.at("maxAge"), "%q: want a positive duration such as 168h or 90m", r.MaxAge)
-		case known && !slices.Contains(timed[:], compiled.family):
-			l.fail(where.at("maxAge"), "evidence of type %s does not say when it was made, so maxAge would deny all of it; leave it out", short(uri))
-		}
-		compiled.maxAge = age
-	}
-	var names []string
-	for i, c := range r.Checks {
-		names = append(names, c.Name)
-		field := "expr"
-		if c.Deny != "" {
-			field = "deny"
-		}
-		if (c.Expr == "") == (c.Deny == "") {
-			l.fail(where.at("checks", i), "want exactly one of expr (must be true) and deny (must be an empty list)")
-		} else if known {
-			check, err := compileCheck(c, compiled.family)
-			if err != nil {
-				l.fail(where.at("checks", i, field), "%w", err)
-			}
-			compiled.checks = append(compiled.checks, check)
-		}
-	}
-	l.names(where.at("checks"), names)
-	return compiled
 }
 
 func keysOf[V any](m map[string]V) []string {

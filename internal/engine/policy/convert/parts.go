@@ -143,7 +143,7 @@ func (s *signers) add(one targetSigner) string {
 func (s *signers) entry(path []string, e sourceEntry) (made []targetSigner, why string) {
 	switch {
 	case e.Certificates != nil:
-		return nil, "certificates are not converted: put the authority into a trusted root, and name its identities"
+		return s.certificate(path, *e.Certificates)
 	case len(e.Annotations) > 0:
 		return nil, "annotations of signatures are not converted"
 	case e.Repository != "":
@@ -191,6 +191,25 @@ func (s *signers) keys(path []string, k sourceKeys) (made []targetSigner, why st
 		return nil, "has no public key that can be read"
 	}
 	return made, ""
+}
+
+// certificate converts a certificate that is named itself. One that is only
+// known by its issuer has no place: whoever that issues to could sign.
+func (s *signers) certificate(path []string, c sourceCertificate) (made []targetSigner, why string) {
+	log := c.Rekor == nil || !c.Rekor.IgnoreTlog
+	switch {
+	case !strings.Contains(c.Cert, "-----BEGIN"):
+		return nil, "certificates are converted where cert has one in PEM: put authorities into a trusted root, and name identities"
+	case c.Rekor != nil && c.Rekor.PubKey != "" || c.CTLog != nil && (c.CTLog.PubKey != "" || c.CTLog.TSACertChain != ""):
+		return nil, "keys of logs and timestamp authorities are not converted: put them into a trusted root (assay trust init)"
+	}
+	if c.CertChain != "" {
+		s.note(append(path, "certificates", "certChain"), "certChain is left out: the policy names the certificate itself, which counts while it is valid")
+	}
+	if log {
+		s.note(path, "an entry of the transparency log is demanded, of a log that the door's trusted root lists")
+	}
+	return []targetSigner{{Keys: []targetKey{{Certificate: c.Cert}}, RequireLog: log}}, ""
 }
 
 func (s *signers) keyless(path []string, k sourceKeyless) (made []targetSigner, why string) {

@@ -66,12 +66,12 @@ type (
 		Entries []sourceEntry `json:"entries"`
 	}
 	sourceEntry struct {
-		Keys         *sourceKeys       `json:"keys"`
-		Keyless      *sourceKeyless    `json:"keyless"`
-		Certificates any               `json:"certificates"`
-		Attestor     *sourceEntry      `json:"attestor"`
-		Annotations  map[string]string `json:"annotations"`
-		Repository   string            `json:"repository"`
+		Keys         *sourceKeys        `json:"keys"`
+		Keyless      *sourceKeyless     `json:"keyless"`
+		Certificates *sourceCertificate `json:"certificates"`
+		Attestor     *sourceEntry       `json:"attestor"`
+		Annotations  map[string]string  `json:"annotations"`
+		Repository   string             `json:"repository"`
 	}
 	sourceKeys struct {
 		PublicKeys string        `json:"publicKeys"`
@@ -80,6 +80,12 @@ type (
 		Rekor      *sourceRekor  `json:"rekor"`
 		CTLog      *sourceCTLog  `json:"ctlog"`
 		Algorithm  string        `json:"signatureAlgorithm"`
+	}
+	sourceCertificate struct {
+		Cert      string       `json:"cert"`
+		CertChain string       `json:"certChain"`
+		Rekor     *sourceRekor `json:"rekor"`
+		CTLog     *sourceCTLog `json:"ctlog"`
 	}
 	sourceSecret struct {
 		Name      string `json:"name"`
@@ -147,8 +153,9 @@ type (
 		InsecureIgnoreSCT bool             `yaml:"insecureIgnoreSCT,omitempty"`
 	}
 	targetKey struct {
-		PublicKey string `yaml:"publicKey,omitempty"`
-		Ref       string `yaml:"ref,omitempty"`
+		PublicKey   string `yaml:"publicKey,omitempty"`
+		Ref         string `yaml:"ref,omitempty"`
+		Certificate string `yaml:"certificate,omitempty"`
 	}
 	targetIdentity struct {
 		Subject          string            `yaml:"subject,omitempty"`
