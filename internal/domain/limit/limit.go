@@ -258,6 +258,9 @@ const (
 	// Increment is how many changed records are fetched one by one; where more
 	// changed, the whole export is fetched.
 	Increment = 2000
+	// ExtractedImages is how many images the extractors of a policy may find in
+	// one object.
+	ExtractedImages = 1000
 	// Manifests is how many documents one Kubernetes manifest file may hold.
 	Manifests = 10_000
 	// JSONDepth is how deeply a statement or predicate may nest.

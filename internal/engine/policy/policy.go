@@ -98,6 +98,10 @@ type Scope struct {
 	// and the index's where there is one.
 	Subjects []subject.Digest
 	Evidence []trust.Evidence
+	// Elsewhere is evidence on the same digests in other repositories, by the
+	// names that an Elsewhere gives; it counts for no policy but those that
+	// name the repository.
+	Elsewhere map[string][]trust.Evidence
 	// Config is what the image says of itself; nil where no policy that judges
 	// it is an Inspector that looks at it.
 	Config *ImageConfig
@@ -120,6 +124,30 @@ type ImageConfig struct {
 type Inspector interface {
 	Policy
 	Inspects() bool
+}
+
+// Elsewhere is a Policy that looks for evidence in other repositories than the
+// image's: the names of those ("registry.example.com/signatures") that it needs
+// to judge an image for a request.
+type Elsewhere interface {
+	Policy
+	Elsewhere(Image, Request) []string
+}
+
+// Extractor is a Policy that knows where kinds of objects name images. A door
+// asks about what it finds besides what the door finds itself.
+type Extractor interface {
+	Policy
+	// Extract finds images in Request.Object. An error means that one may have
+	// been overlooked: nothing is admitted by it.
+	Extract(Request) ([]Extracted, error)
+}
+
+// Extracted is an image that an Extractor found.
+type Extracted struct {
+	// Path is the field, such as "spec.steps[0].image"; Reference what names
+	// the image.
+	Path, Reference string
 }
 
 // Input is everything that a policy may look at.

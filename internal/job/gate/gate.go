@@ -60,7 +60,7 @@ type Gate struct {
 	config Config
 	// resolve and gather ask the registry: for the digest, and for the evidence.
 	resolve func(ctx context.Context, reference string) (oci.Resolved, error)
-	gather  func(ctx context.Context, resolved oci.Resolved, inspect bool) ([]policy.Scope, error)
+	gather  func(ctx context.Context, resolved oci.Resolved, needed needs) ([]policy.Scope, error)
 }
 
 // New checks the configuration: a gate without policies would deny everything
@@ -162,7 +162,7 @@ func (g *Gate) DecideResolved(ctx context.Context, resolved oci.Resolved, reques
 		v.Decision, v.Reason = g.config.WhenUnmatched, g.unmatched(image, request)
 		return v, nil
 	}
-	scopes, err := g.gather(ctx, resolved, slices.ContainsFunc(matching, inspects))
+	scopes, err := g.gather(ctx, resolved, needsOf(matching, image, request))
 	if err != nil {
 		return g.unavailable(v, matching, err)
 	}
@@ -302,22 +302,40 @@ func (g *Gate) unmatched(image policy.Image, request policy.Request) string {
 // parallel is how many manifests of an index are asked about at once.
 const parallel = 8
 
-// inspects says whether a policy looks at the configuration of images.
-func inspects(p policy.Policy) bool {
-	inspector, ok := p.(policy.Inspector)
-	return ok && inspector.Inspects()
+// needs is what policies look at besides the evidence in the image's repository.
+type needs struct {
+	// config says that some look at the configuration of the image.
+	config bool
+	// elsewhere are other repositories that have evidence, sorted.
+	elsewhere []string
+}
+
+func needsOf(policies []policy.Policy, image policy.Image, request policy.Request) needs {
+	var n needs
+	for _, p := range policies {
+		if inspector, ok := p.(policy.Inspector); ok && inspector.Inspects() {
+			n.config = true
+		}
+		if e, ok := p.(policy.Elsewhere); ok {
+			n.elsewhere = append(n.elsewhere, e.Elsewhere(image, request)...)
+		}
+	}
+	slices.Sort(n.elsewhere)
+	n.elsewhere = slices.Compact(n.elsewhere)
+	return n
 }
 
 // found is what a registry has about one digest.
 type found struct {
-	evidence []trust.Evidence
-	config   *policy.ImageConfig
+	evidence  []trust.Evidence
+	elsewhere map[string][]trust.Evidence
+	config    *policy.ImageConfig
 }
 
 // scopes gathers the evidence: for a single image its own; for an index, for
 // each platform, that of the platform's manifest and of the index. Each digest
 // is asked about once. The configuration is read of what runs, if at all.
-func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved, inspect bool) ([]policy.Scope, error) {
+func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved, needed needs) ([]policy.Scope, error) {
 	digests := []subject.Digest{resolved.Digest}
 	position := map[subject.Digest]int{resolved.Digest: 0}
 	for _, p := range resolved.Platforms {
@@ -336,10 +354,10 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved, inspect bool) 
 					err = fmt.Errorf("reading evidence: internal error: %v", r)
 				}
 			}()
-			if about[i].evidence, err = g.config.Registry.Evidence(groupCtx, resolved.Name(), digest); err != nil {
+			if err := g.evidence(groupCtx, resolved.Name(), digest, needed, &about[i]); err != nil {
 				return err
 			}
-			if runs := i > 0 || len(resolved.Platforms) == 0; inspect && runs {
+			if runs := i > 0 || len(resolved.Platforms) == 0; needed.config && runs {
 				about[i].config, err = g.inspect(groupCtx, resolved.Name(), digest)
 			}
 			return err
@@ -349,19 +367,38 @@ func (g *Gate) scopes(ctx context.Context, resolved oci.Resolved, inspect bool) 
 		return nil, err
 	}
 	if len(resolved.Platforms) == 0 {
-		return []policy.Scope{{Subjects: digests, Evidence: about[0].evidence, Config: about[0].config}}, nil
+		return []policy.Scope{{Subjects: digests, Evidence: about[0].evidence, Elsewhere: about[0].elsewhere, Config: about[0].config}}, nil
 	}
 	var scopes []policy.Scope
 	for _, p := range resolved.Platforms {
-		scope := policy.Scope{Platform: p.Name, Subjects: []subject.Digest{resolved.Digest}, Evidence: about[0].evidence}
+		scope := policy.Scope{Platform: p.Name, Subjects: []subject.Digest{resolved.Digest}, Evidence: about[0].evidence, Elsewhere: about[0].elsewhere}
 		if i := position[p.Digest]; i > 0 {
 			scope.Subjects = []subject.Digest{p.Digest, resolved.Digest}
 			scope.Evidence = slices.Concat(about[i].evidence, about[0].evidence)
+			scope.Elsewhere = map[string][]trust.Evidence{}
+			for _, repository := range needed.elsewhere {
+				scope.Elsewhere[repository] = slices.Concat(about[i].elsewhere[repository], about[0].elsewhere[repository])
+			}
 			scope.Config = about[i].config
 		}
 		scopes = append(scopes, scope)
 	}
 	return scopes, nil
+}
+
+// evidence lists what there is about a digest, in the image's repository and in
+// those that policies name besides.
+func (g *Gate) evidence(ctx context.Context, repository string, digest subject.Digest, needed needs, about *found) (err error) {
+	if about.evidence, err = g.config.Registry.Evidence(ctx, repository, digest); err != nil {
+		return err
+	}
+	about.elsewhere = map[string][]trust.Evidence{}
+	for _, other := range needed.elsewhere {
+		if about.elsewhere[other], err = g.config.Registry.Evidence(ctx, other, digest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inspect reads the configuration of a manifest.

@@ -73,13 +73,14 @@ func (g *Gate) remembering() *Gate {
 		scopes []policy.Scope
 		err    error
 	}
-	known := map[bool]*gathered{}
-	once.gather = func(ctx context.Context, r oci.Resolved, inspect bool) ([]policy.Scope, error) {
-		if known[inspect] == nil {
-			scopes, err := g.gather(ctx, r, inspect)
-			known[inspect] = &gathered{scopes, err}
+	known := map[string]*gathered{}
+	once.gather = func(ctx context.Context, r oci.Resolved, needed needs) ([]policy.Scope, error) {
+		key := fmt.Sprintf("%t %q", needed.config, needed.elsewhere)
+		if known[key] == nil {
+			scopes, err := g.gather(ctx, r, needed)
+			known[key] = &gathered{scopes, err}
 		}
-		return known[inspect].scopes, known[inspect].err
+		return known[key].scopes, known[key].err
 	}
 	return once
 }

@@ -166,8 +166,10 @@ type outcome struct {
 	// found is what the key gave, expected the operator and the value.
 	found, expected string
 	message         string
-	// broken is an expression that does not evaluate.
-	broken error
+	// broken is an expression that does not evaluate, doubt why two things
+	// cannot be compared: the condition then does not hold, nor does its
+	// opposite.
+	broken, doubt error
 }
 
 func (c condition) evaluate(env *environment) outcome {
@@ -187,6 +189,7 @@ func (c condition) evaluate(env *environment) outcome {
 	o.holds, err = c.operator(key, value)
 	if err != nil {
 		o.found += ": " + err.Error()
+		o.doubt = err
 	}
 	if !o.holds {
 		o.message = c.say(env)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,10 @@ import (
 type judge struct {
 	policy    *verifier
 	rule      string
+	action    verdict.Action
 	scope     policy.Scope
 	now       time.Time
-	context   map[string]any
-	known     bool
+	facts     facts
 	functions *jmespath.FunctionCaller
 	// claims by the name of the signer; rejections of the same.
 	claims     map[string][]trust.Claim
@@ -33,44 +34,85 @@ type judge struct {
 }
 
 func newJudge(p *verifier, input policy.Input, scope policy.Scope) *judge {
-	j := &judge{policy: p, scope: scope, now: input.Now, known: input.Request.Known, functions: caller(input.Now),
+	return &judge{policy: p, scope: scope, now: input.Now, functions: caller(input.Now),
 		claims: map[string][]trust.Claim{}, rejections: map[string][]trust.Rejection{}}
-	j.context = policyContext(input.Image, input.Request)
-	return j
-}
-
-// policyContext is what expressions see beside the predicate.
-func policyContext(image policy.Image, request policy.Request) map[string]any {
-	registry := image.Registry
-	if registry == "index.docker.io" {
-		registry = "docker.io"
-	}
-	full := registry + "/" + image.Repository
-	described := map[string]any{
-		"registry": registry, "path": image.Repository, "name": image.Repository[strings.LastIndex(image.Repository, "/")+1:],
-		"digest": image.Digest.String(), "reference": full + "@" + image.Digest.String(),
-	}
-	if image.Tag != "" {
-		described["tag"] = image.Tag
-		described["referenceWithTag"] = full + ":" + image.Tag
-	}
-	result := map[string]any{"image": described}
-	if request.Known {
-		metadata := map[string]any{"name": request.Name}
-		asked := map[string]any{"kind": map[string]any{"kind": request.Kind}, "name": request.Name,
-			"object": map[string]any{"kind": request.Kind, "metadata": metadata}}
-		if request.Namespace != "" {
-			asked["namespace"] = request.Namespace
-			metadata["namespace"] = request.Namespace
-		}
-		result["request"] = asked
-	}
-	return result
 }
 
 func (j *judge) add(c verdict.Check) {
 	c.Policy, c.Rule, c.Platform = j.policy.name, j.rule, j.scope.Platform
+	if c.Outcome == verdict.Failed || c.Outcome == verdict.Broken {
+		c.Action = j.action
+	}
 	j.checks = append(j.checks, c)
+}
+
+// judge makes the checks of one rule, if it has to do with the image.
+func (j *judge) judge(ctx context.Context, r rule, input policy.Input) error {
+	looked, applies := r.applies(j.policy, input.Request)
+	if !applies {
+		return nil
+	}
+	spellings := dockerSpellings(input.Image.Spellings())
+	proven := dockerSpellings(input.Image.Proven().Spellings())
+	j.rule, j.facts = r.name, facts{}
+	for _, b := range r.blocks {
+		if !matchAny(b.references, spellings) {
+			continue
+		}
+		if j.facts.values == nil {
+			j.facts = gather(r.variables, input.Image, input.Request, looked, environment{functions: j.functions})
+			if r.preconditions != nil {
+				if answer, outcomes := r.preconditions.holds(j.environment(nil)); answer == no {
+					j.add(verdict.Check{Name: "preconditions", Outcome: verdict.Skipped, Expected: "a workload for which the preconditions hold", Found: said(outcomes)})
+					return nil
+				}
+			}
+		}
+		j.action = b.action.in(input.Request)
+		switch {
+		case matchAny(b.skipped, proven):
+			j.add(verdict.Check{Name: "skipImageReferences", Outcome: verdict.Skipped,
+				Expected: "an image that the policy does not exempt", Found: "the policy's skipImageReferences exempt this image"})
+			continue
+		case len(b.attestors)+len(b.attestations) == 0:
+			j.add(verdict.Check{Name: "verifyImages", Outcome: verdict.Skipped, Expected: "attestors or attestations to ask for",
+				Found: "neither: the policy only wants images pinned to digests, which this door does, and says nothing of who made them"})
+		default:
+			if err := j.block(ctx, b); err != nil {
+				return err
+			}
+		}
+		if b.pinned && input.Request.Known && !input.Image.Pinned {
+			j.add(verdict.Check{Name: "verifyDigest", Expected: "a reference with a digest, since the policy leaves references as they are (mutateDigest: false)",
+				Found: "missing digest for " + input.Image.Registry + "/" + input.Image.Repository, Remedy: "name the image by its digest in the workload: IMAGE@" + input.Image.Digest.String()})
+		}
+	}
+	return nil
+}
+
+// said spells what conditions found, for people.
+func said(outcomes []outcome) string {
+	var words []string
+	for _, o := range outcomes {
+		if !o.holds {
+			words = append(words, o.expected+", found "+o.found)
+		}
+	}
+	return "they do not hold: " + strings.Join(words, "; ")
+}
+
+// environment is what expressions see beside some fields of their own.
+func (j *judge) environment(fields map[string]any) *environment {
+	root := make(map[string]any, len(fields)+len(j.facts.values))
+	maps.Copy(root, fields)
+	for _, name := range given {
+		delete(root, name)
+	}
+	for name := range j.facts.missing {
+		delete(root, name)
+	}
+	maps.Copy(root, j.facts.values)
+	return &environment{root: root, functions: j.functions, missing: j.facts.missing}
 }
 
 func (j *judge) block(ctx context.Context, b verifyBlock) error {
@@ -78,35 +120,138 @@ func (j *judge) block(ctx context.Context, b verifyBlock) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		j.signed(set)
+		if set, ok := j.known(set); ok {
+			j.signed(set)
+		}
 	}
+	named := map[string][]trust.Claim{}
+	complete := true
 	for _, a := range b.attestations {
 		for _, set := range a.attestors {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			j.attested(a, set)
+			set, ok := j.known(set)
+			if !ok {
+				complete = false
+				continue
+			}
+			claims := j.attested(a, set)
+			complete = complete && claims != nil
+			if a.variable != "" {
+				named[a.variable] = append(named[a.variable], claims...)
+			}
 		}
+		if a.variable != "" {
+			j.name(a.variable, named[a.variable])
+		}
+	}
+	if b.deny != nil && complete {
+		j.deny(b, named)
 	}
 	return nil
 }
 
-// verified are the claims that one signer makes about the scope.
-func (j *judge) verified(signer trust.Signer) []trust.Claim {
-	if claims, done := j.claims[signer.Name]; done {
+// name lets later conditions call a predicate by the attestation's name.
+func (j *judge) name(variable string, claims []trust.Claim) {
+	fields, err := map[string]any(nil), fmt.Errorf("%s is not one attestation that satisfies its conditions, but %d", variable, len(claims))
+	if len(claims) == 1 {
+		fields, err = fieldsOf(claims[0])
+	}
+	j.facts.set(variable, fields, err)
+}
+
+// known finds the keys of a set that a config map has.
+func (j *judge) known(set attestorSet) (attestorSet, bool) {
+	found := set
+	found.parties = nil
+	changed := false
+	for _, p := range set.parties {
+		switch {
+		case p.set != nil:
+			within, ok := j.known(*p.set)
+			if !ok {
+				return set, false
+			}
+			p.set = &within
+			found.parties = append(found.parties, p)
+		case p.keys != nil:
+			changed = true
+			signers, err := p.keys.find(j.environment(nil))
+			if err != nil {
+				j.add(verdict.Check{Name: p.name, Outcome: verdict.Broken, Expected: "public keys in PEM at " + p.keys.text.source, Found: err.Error(),
+					Remedy: "put the keys into the config map that the policy names"})
+				return set, false
+			}
+			for _, signer := range signers {
+				one := p
+				one.signer, one.keys = signer, nil
+				found.parties = append(found.parties, one)
+			}
+		default:
+			found.parties = append(found.parties, p)
+		}
+	}
+	if !changed && set.required > 0 {
+		return found, true
+	}
+	if err := found.close(); err != nil {
+		j.add(verdict.Check{Name: set.name, Outcome: verdict.Broken, Expected: "as many different keys as the policy counts", Found: err.Error(),
+			Remedy: "correct the keys in the config map that the policy names, or the policy's count"})
+		return set, false
+	}
+	return found, true
+}
+
+// find gives the signers of keys that stand in a config map.
+func (k keyTemplate) find(env *environment) ([]trust.Signer, error) {
+	value, err := k.text.evaluate(env)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := value.plain().(string)
+	if !ok {
+		return nil, fmt.Errorf("found %s, want text", brief(value.plain()))
+	}
+	return parseKeys(k.signer, k.digest, text)
+}
+
+// verified are the claims that one party makes about the scope.
+func (j *judge) verified(p party) []trust.Claim {
+	if claims, done := j.claims[p.signer.Name]; done {
 		return claims
 	}
 	claims := []trust.Claim{}
-	for _, evidence := range j.scope.Evidence {
-		claim, rejection := trust.Verify(evidence, []trust.Signer{signer}, j.scope.Subjects, j.now)
+	all := j.scope.Evidence
+	if p.repository != "" {
+		all = j.scope.Elsewhere[p.repository]
+	}
+	for _, evidence := range all {
+		claim, rejection := trust.Verify(evidence, []trust.Signer{p.signer}, j.scope.Subjects, j.now)
+		if rejection == nil {
+			rejection = p.annotated(claim, evidence)
+		}
 		if rejection != nil {
-			j.rejections[signer.Name] = append(j.rejections[signer.Name], *rejection)
+			j.rejections[p.signer.Name] = append(j.rejections[p.signer.Name], *rejection)
 			continue
 		}
 		claims = append(claims, claim)
 	}
-	j.claims[signer.Name] = claims
+	j.claims[p.signer.Name] = claims
 	return claims
+}
+
+// annotated says why a claim has not the annotations that the party must sign.
+func (p party) annotated(claim trust.Claim, evidence trust.Evidence) *trust.Rejection {
+	signed := claim.Annotations()
+	for _, key := range slices.Sorted(maps.Keys(p.annotations)) {
+		if found, has := signed[key]; !has || found != p.annotations[key] {
+			detail := fmt.Sprintf("its signed annotation %q is %q, want %q", key, found, p.annotations[key])
+			return &trust.Rejection{Reason: "other annotations", Detail: detail, ClaimedType: claim.Type(),
+				Evidence: verdict.Evidence{Digest: evidence.Digest, Type: claim.Type(), Source: evidence.Source, Rejected: "other annotations: " + detail}}
+		}
+	}
+	return nil
 }
 
 // rejected is how much evidence of a type did not count, for hints.
@@ -114,11 +259,11 @@ const rejected = 8
 
 // turnedAway names evidence that says it is of the type and does not count.
 // The same piece is named once, however many signers were asked for.
-func (j *judge) turnedAway(set attestorSet, wanted string) (list []verdict.Evidence, reasons string) {
+func (j *judge) turnedAway(parties []party, wanted string) (list []verdict.Evidence, reasons string) {
 	seen := map[string]bool{}
 	var words []string
-	for _, signer := range set.signers {
-		for _, r := range j.rejections[signer.Name] {
+	for _, p := range parties {
+		for _, r := range j.rejections[p.signer.Name] {
 			name := r.Evidence.Digest.String() + r.Evidence.Source
 			if !sameType(wanted, r.ClaimedType) || seen[name] || len(list) == rejected {
 				continue
@@ -143,42 +288,90 @@ func sameType(wanted, found string) bool {
 	return bare(wanted) == bare(found)
 }
 
-func (s attestorSet) describe() string {
-	keys := make([]string, 0, len(s.signers))
-	for _, signer := range s.signers {
-		keys = append(keys, signer.Keys[0].ID.String())
+// describe names whoever may sign.
+func (p party) describe() string {
+	var words []string
+	switch {
+	case p.set != nil:
+		return "(" + p.set.describe() + ")"
+	case len(p.signer.Keys) > 1:
+		for _, key := range p.signer.Keys {
+			words = append(words, key.ID.String())
+		}
+		return "one of the keys " + strings.Join(words, ", ")
+	case len(p.signer.Keys) == 1:
+		words = append(words, "the key "+p.signer.Keys[0].ID.String())
 	}
-	if len(keys) == 1 {
-		return "the key " + keys[0]
+	for _, pattern := range p.signer.Identities {
+		words = append(words, pattern.String())
 	}
-	return fmt.Sprintf("%d of the %d keys %s", s.required, len(keys), strings.Join(keys, ", "))
+	text := strings.Join(words, " or ")
+	for _, key := range slices.Sorted(maps.Keys(p.annotations)) {
+		text += fmt.Sprintf(" with the annotation %s=%s", key, p.annotations[key])
+	}
+	if p.repository != "" {
+		text += " in " + p.repository
+	}
+	return text
 }
 
-// signed checks that enough signers of a set signed the image itself.
+func (s attestorSet) describe() string {
+	words := make([]string, 0, len(s.parties))
+	for _, p := range s.parties {
+		words = append(words, p.describe())
+	}
+	if len(words) == 1 {
+		return words[0]
+	}
+	return fmt.Sprintf("%d of these %d: %s", s.required, len(words), strings.Join(words, ", "))
+}
+
+// compose gives a set of what each party claims that counts.
+func (s attestorSet) compose(claims func(party) []trust.Claim) trust.Set {
+	composed := trust.Set{Required: s.required}
+	for _, p := range s.parties {
+		if p.set != nil {
+			within := p.set.compose(claims)
+			composed.Members = append(composed.Members, trust.Member{Set: &within})
+			continue
+		}
+		composed.Members = append(composed.Members, trust.Member{Claims: claims(p)})
+	}
+	return composed
+}
+
+// most is how many members of a set that is not met count together.
+func most(set trust.Set) int {
+	for set.Required--; set.Required > 0; set.Required-- {
+		if trust.Compose(set) != nil {
+			return set.Required
+		}
+	}
+	return 0
+}
+
+// signed checks that enough parties of a set signed the image itself.
 func (j *judge) signed(set attestorSet) {
 	check := verdict.Check{Name: set.name, Expected: "a signature of the image by " + set.describe()}
-	count := 0
-	for _, signer := range set.signers {
+	composed := set.compose(func(p party) []trust.Claim {
 		var mine []trust.Claim
-		for _, claim := range j.verified(signer) {
+		for _, claim := range j.verified(p) {
 			if claim.Type() == predicate.TypeCosignSign {
 				mine = append(mine, claim)
 			}
 		}
 		deciding, _, _ := trust.Newest(mine, j.now)
-		if len(deciding) > 0 {
-			count++
-			check.Evidence = append(check.Evidence, evidenceOf(deciding)...)
-		}
-	}
-	check.Found = fmt.Sprintf("%d of %d signatures that count", count, set.required)
-	if count >= set.required {
-		check.Outcome = verdict.Passed
+		return deciding
+	})
+	if counted := trust.Compose(composed); counted != nil {
+		check.Evidence, check.Outcome = evidenceOf(counted), verdict.Passed
+		check.Found = fmt.Sprintf("%d of %d signatures that count", set.required, set.required)
 		j.add(check)
 		return
 	}
-	turned, reasons := j.turnedAway(set, predicate.TypeCosignSign)
-	check.Evidence = append(check.Evidence, turned...)
+	check.Found = fmt.Sprintf("%d of %d signatures that count", most(composed), set.required)
+	turned, reasons := j.turnedAway(set.all(), predicate.TypeCosignSign)
+	check.Evidence = turned
 	if reasons != "" {
 		check.Found += "; not counted: " + reasons
 	}
@@ -194,45 +387,58 @@ func evidenceOf(claims []trust.Claim) []verdict.Evidence {
 	return list
 }
 
-// attested checks that for enough signers of a set the attestations that
-// decide satisfy the conditions.
-func (j *judge) attested(a attestation, set attestorSet) {
+// attested checks that for enough parties of a set the attestations that decide
+// satisfy the conditions, and gives those; nil where they do not.
+func (j *judge) attested(a attestation, set attestorSet) []trust.Claim {
 	passed := verdict.Check{Name: set.name, Outcome: verdict.Passed, Expected: "an attestation of type " + a.predicateType + " by " + set.describe() + " that satisfies the conditions"}
 	var failures []verdict.Check
-	count := 0
-	for _, signer := range set.signers {
-		claims, missing := j.deciding(a, set, signer)
+	satisfying := map[string][]trust.Claim{}
+	composed := set.compose(func(p party) []trust.Claim {
+		claims, missing := j.deciding(a, set.name, p)
 		if missing != nil {
 			failures = append(failures, *missing)
-			continue
+			return nil
 		}
 		var wrong []verdict.Check
 		for _, claim := range claims {
 			wrong = append(wrong, j.satisfies(a, claim)...)
 		}
+		failures = append(failures, wrong...)
 		if len(wrong) > 0 {
-			failures = append(failures, wrong...)
-			continue
+			return nil
 		}
-		count++
-		passed.Evidence = append(passed.Evidence, evidenceOf(claims)...)
-	}
-	if count >= set.required {
-		passed.Found = fmt.Sprintf("%d of %d that count", count, set.required)
+		satisfying[p.signer.Name] = claims
+		return claims
+	})
+	counted := trust.Compose(composed)
+	if counted != nil {
+		var all []trust.Claim
+		for _, claim := range counted {
+			all = append(all, satisfying[claim.Signer()]...)
+		}
+		passed.Evidence = evidenceOf(all)
+		passed.Found = fmt.Sprintf("%d of %d that count", set.required, set.required)
 		j.add(passed)
-		return
+		return all
 	}
 	for _, failure := range failures {
 		j.add(failure)
 	}
+	if len(failures) == 0 {
+		passed.Outcome = verdict.Failed
+		passed.Found = fmt.Sprintf("%d of %d that count: nobody counts twice", most(composed), set.required)
+		passed.Remedy = "have another one of those whom the policy names attest it too"
+		j.add(passed)
+	}
+	return nil
 }
 
-// deciding are the claims of the type by one signer that decide, or the check
+// deciding are the claims of the type by one party that decide, or the check
 // that fails because there are none. Newer evidence of another type of the
 // same family replaces older evidence of the type asked for.
-func (j *judge) deciding(a attestation, set attestorSet, signer trust.Signer) ([]trust.Claim, *verdict.Check) {
+func (j *judge) deciding(a attestation, name string, p party) ([]trust.Claim, *verdict.Check) {
 	var family []trust.Claim
-	for _, claim := range j.verified(signer) {
+	for _, claim := range j.verified(p) {
 		if sameType(a.predicateType, claim.Type()) || predicate.Family(claim.Type()) == predicate.Family(a.predicateType) {
 			family = append(family, claim)
 		}
@@ -247,8 +453,8 @@ func (j *judge) deciding(a attestation, set attestorSet, signer trust.Signer) ([
 	if len(wanted) > 0 {
 		return wanted, nil
 	}
-	check := verdict.Check{Name: set.name, Expected: "an attestation of type " + a.predicateType + " by the key " + signer.Keys[0].ID.String()}
-	turned, reasons := j.turnedAway(attestorSet{signers: []trust.Signer{signer}}, a.predicateType)
+	check := verdict.Check{Name: name, Expected: "an attestation of type " + a.predicateType + " by " + p.describe()}
+	turned, reasons := j.turnedAway([]party{p}, a.predicateType)
 	switch {
 	case len(future) > 0:
 		check.Found = "only one that is dated in the future"
@@ -269,13 +475,16 @@ func (j *judge) deciding(a attestation, set attestorSet, signer trust.Signer) ([
 // satisfies gives a check for each reason why a claim does not satisfy the
 // conditions.
 func (j *judge) satisfies(a attestation, claim trust.Claim) []verdict.Check {
-	root, err := j.root(claim)
+	fields, err := fieldsOf(claim)
 	if err != nil {
 		return []verdict.Check{{Name: a.name, Outcome: verdict.Broken, Expected: "a predicate that is a JSON object",
 			Found: err.Error(), Evidence: []verdict.Evidence{claim.Evidence()}}}
 	}
 	wrong := j.scan(a, claim)
-	env := &environment{root: root, functions: j.functions, known: j.known}
+	env := j.environment(fields)
+	if a.variable != "" {
+		env.root[a.variable] = fields
+	}
 	for i, b := range a.blocks {
 		outcomes, holds := b.evaluate(env)
 		if holds {
@@ -321,19 +530,69 @@ func (o outcome) check(claim trust.Claim, alternative bool) verdict.Check {
 	return c
 }
 
-// root is the policy's context with the predicate's fields beside it. The
-// predicate never hides the context.
-func (j *judge) root(claim trust.Claim) (map[string]any, error) {
+// fieldsOf are the fields of a predicate, which conditions see at the top level
+// beside what the policy and the request say, and never instead of it.
+func fieldsOf(claim trust.Claim) (map[string]any, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(claim.Predicate(), &fields); err != nil {
 		return nil, fmt.Errorf("the predicate is no JSON object: %w", err)
 	}
-	root := make(map[string]any, len(fields)+2)
-	maps.Copy(root, fields)
-	delete(root, "request")
-	for name := range reserved {
-		delete(root, name)
+	return fields, nil
+}
+
+// combinations is how many ways of one attestation for each name are looked at.
+const combinations = 256
+
+// deny checks what must not be so of all named attestations together, of every
+// combination of those that decide.
+func (j *judge) deny(b verifyBlock, named map[string][]trust.Claim) {
+	check := verdict.Check{Name: "validate.deny", Expected: "that the conditions of deny do not hold"}
+	names := slices.Sorted(maps.Keys(named))
+	ways := 1
+	for _, name := range names {
+		ways *= len(named[name])
+		if ways > combinations {
+			check.Outcome, check.Found = verdict.Broken, fmt.Sprintf("more than %d combinations of attestations", combinations)
+			check.Remedy = "delete evidence that is out of date"
+			j.add(check)
+			return
+		}
 	}
-	maps.Copy(root, j.context)
-	return root, nil
+	for way := range ways {
+		rest := way
+		for _, name := range names {
+			claim := named[name][rest%len(named[name])]
+			rest /= len(named[name])
+			check.Evidence = append(check.Evidence, claim.Evidence())
+			fields, err := fieldsOf(claim)
+			j.facts.set(name, fields, err)
+		}
+		env := j.environment(nil)
+		answer, outcomes := b.deny.holds(env)
+		if answer == no {
+			check.Evidence = nil
+			continue
+		}
+		var words []string
+		for _, o := range outcomes {
+			if o.broken != nil {
+				check.Outcome = verdict.Broken
+				words = append(words, o.expected+": "+o.broken.Error())
+			} else {
+				words = append(words, o.expected+", found "+o.found)
+			}
+		}
+		check.Found = strings.Join(words, "; ")
+		if b.message != nil {
+			if said, err := b.message.evaluate(env); err == nil {
+				check.Message = shorten(scalarOrJSON(said.plain()), messageBytes)
+			} else {
+				check.Message = shorten(b.message.source, messageBytes)
+			}
+		}
+		j.add(check)
+		return
+	}
+	check.Outcome, check.Found = verdict.Passed, "they do not hold"
+	j.add(check)
 }

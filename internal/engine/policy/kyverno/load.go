@@ -8,92 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/seed-161fc314/assay/internal/domain/identity"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
-	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/predicate"
-)
-
-// The fields that are read, by the names of kyverno.io/v1. Whatever is not
-// here is refused by strictyaml.
-type (
-	documentSpec struct {
-		APIVersion string       `json:"apiVersion"`
-		Kind       string       `json:"kind"`
-		Metadata   metadataSpec `json:"metadata"`
-		Spec       policySpec   `json:"spec"`
-	}
-	metadataSpec struct {
-		Name        string            `json:"name"`
-		Namespace   string            `json:"namespace"`
-		Annotations map[string]string `json:"annotations"`
-		Labels      map[string]string `json:"labels"`
-	}
-	policySpec struct {
-		ValidationFailureAction string     `json:"validationFailureAction"`
-		FailureAction           string     `json:"failureAction"`
-		Background              *bool      `json:"background"`
-		Rules                   []ruleSpec `json:"rules"`
-	}
-	ruleSpec struct {
-		Name         string       `json:"name"`
-		Match        matchSpec    `json:"match"`
-		VerifyImages []verifySpec `json:"verifyImages"`
-	}
-	matchSpec struct {
-		Any []filterSpec `json:"any"`
-		All []filterSpec `json:"all"`
-	}
-	filterSpec struct {
-		Resources resourceSpec `json:"resources"`
-	}
-	resourceSpec struct {
-		Kinds      []string `json:"kinds"`
-		Namespaces []string `json:"namespaces"`
-	}
-	verifySpec struct {
-		ImageReferences     []string          `json:"imageReferences"`
-		SkipImageReferences []string          `json:"skipImageReferences"`
-		FailureAction       string            `json:"failureAction"`
-		Attestors           []attestorSpec    `json:"attestors"`
-		Attestations        []attestationSpec `json:"attestations"`
-		Required            *bool             `json:"required"`
-		MutateDigest        *bool             `json:"mutateDigest"`
-		VerifyDigest        *bool             `json:"verifyDigest"`
-	}
-	attestorSpec struct {
-		Count   *int        `json:"count"`
-		Entries []entrySpec `json:"entries"`
-	}
-	entrySpec struct {
-		Keys *keysSpec `json:"keys"`
-	}
-	keysSpec struct {
-		PublicKeys string `json:"publicKeys"`
-		Rekor      *struct {
-			IgnoreTlog bool `json:"ignoreTlog"`
-		} `json:"rekor"`
-		CTLog *struct {
-			IgnoreSCT bool `json:"ignoreSCT"`
-		} `json:"ctlog"`
-	}
-	attestationSpec struct {
-		Type          string         `json:"type"`
-		PredicateType string         `json:"predicateType"`
-		Attestors     []attestorSpec `json:"attestors"`
-		Conditions    []blockSpec    `json:"conditions"`
-	}
-	blockSpec struct {
-		Any *[]conditionSpec `json:"any"`
-		All *[]conditionSpec `json:"all"`
-	}
-	conditionSpec struct {
-		Key      json.RawMessage `json:"key"`
-		Operator string          `json:"operator"`
-		Value    json.RawMessage `json:"value"`
-		Message  string          `json:"message"`
-	}
 )
 
 // allowSample is the annotation that lets evidence from the built-in sample
@@ -140,7 +57,8 @@ func at(path []string, parts ...string) []string {
 
 // Load compiles one ClusterPolicy or Policy. What is wrong with it, and every
 // field, operator and function that is not supported, is an error that names
-// file, line and field; material gives what it names. See the package comment for what is read and how.
+// file, line and field; material gives what it names. See the package comment
+// for what is read and how.
 func Load(document strictyaml.Document, material policy.Material) (policy.Policy, error) {
 	l := loader{document, material}
 	var spec documentSpec
@@ -153,24 +71,13 @@ func Load(document strictyaml.Document, material policy.Material) (policy.Policy
 	if err := document.Decode(&spec); err != nil {
 		var field *strictyaml.UnknownFieldError
 		if errors.As(err, &field) {
-			return nil, fmt.Errorf("%w: %s is not supported yet, and nothing in a policy is skipped", err, field.Path)
+			return nil, fmt.Errorf("%w: %s is no field of this kind of policy that is read here, and nothing in a policy is skipped", err, field.Path)
 		}
 		return nil, err
 	}
-	p := &verifier{allowSample: spec.Metadata.Annotations[allowSample] == "true"}
-	if spec.Metadata.Name == "" {
-		return nil, l.fail([]string{"metadata", "name"}, "is missing")
-	}
-	p.name = spec.Kind + "/" + spec.Metadata.Name
-	if spec.Kind == "Policy" {
-		if spec.Metadata.Namespace == "" {
-			return nil, l.fail([]string{"metadata", "namespace"}, "is missing; a Policy applies to its own namespace, a ClusterPolicy to all")
-		}
-		p.namespace = spec.Metadata.Namespace
-		p.name = spec.Kind + "/" + spec.Metadata.Namespace + "/" + spec.Metadata.Name
-	}
-	if len(spec.Spec.Rules) == 0 {
-		return nil, l.fail([]string{"spec", "rules"}, "is empty: the policy asks for nothing")
+	p, err := l.head(spec)
+	if err != nil {
+		return nil, err
 	}
 	names := map[string]bool{}
 	for i, r := range spec.Spec.Rules {
@@ -188,27 +95,117 @@ func Load(document strictyaml.Document, material policy.Material) (policy.Policy
 	return p, nil
 }
 
+// head compiles what a policy says of all of its rules.
+func (l loader) head(spec documentSpec) (*verifier, error) {
+	p := &verifier{allowSample: spec.Metadata.Annotations[allowSample] == "true", one: spec.Spec.ApplyRules == "One"}
+	top := []string{"spec"}
+	switch {
+	case spec.Metadata.Name == "":
+		return nil, l.fail([]string{"metadata", "name"}, "is missing")
+	case len(spec.Spec.Rules) == 0:
+		return nil, l.fail(at(top, "rules"), "is empty: the policy asks for nothing")
+	case spec.Spec.ApplyRules != "" && spec.Spec.ApplyRules != "One" && spec.Spec.ApplyRules != "All":
+		return nil, l.fail(at(top, "applyRules"), "want One or All, found %q", spec.Spec.ApplyRules)
+	}
+	p.name = spec.Kind + "/" + spec.Metadata.Name
+	if spec.Kind == "Policy" {
+		if spec.Metadata.Namespace == "" {
+			return nil, l.fail([]string{"metadata", "namespace"}, "is missing; a Policy applies to its own namespace, a ClusterPolicy to all")
+		}
+		p.namespace = spec.Metadata.Namespace
+		p.name = spec.Kind + "/" + spec.Metadata.Namespace + "/" + spec.Metadata.Name
+	}
+	if listed, there := spec.Metadata.Annotations[autogen]; there {
+		p.controllers = []string{}
+		for _, kind := range strings.Split(listed, ",") {
+			switch kind = strings.TrimSpace(kind); {
+			case kind == "none" || kind == "":
+			case !slices.Contains(controllers, kind):
+				return nil, l.fail([]string{"metadata", "annotations", autogen}, "want none, or a list of %s; found %q", strings.Join(controllers, ", "), kind)
+			default:
+				p.controllers = append(p.controllers, kind)
+			}
+		}
+	}
+	failure := []struct {
+		path []string
+		text string
+	}{{at(top, "failurePolicy"), spec.Spec.FailurePolicy}}
+	if w := spec.Spec.WebhookConfiguration; w != nil {
+		failure = append(failure, struct {
+			path []string
+			text string
+		}{at(top, "webhookConfiguration", "failurePolicy"), w.FailurePolicy})
+		if w.TimeoutSeconds != nil && (*w.TimeoutSeconds < 1 || *w.TimeoutSeconds > 30) {
+			return nil, l.fail(at(top, "webhookConfiguration", "timeoutSeconds"), "want 1 to 30, found %d", *w.TimeoutSeconds)
+		}
+		if written(w.MatchConditions) {
+			return nil, l.fail(at(top, "webhookConfiguration", "matchConditions"), errMatchConditions)
+		}
+	}
+	if written(spec.Spec.MatchConditions) {
+		return nil, l.fail(at(top, "matchConditions"), errMatchConditions)
+	}
+	for _, f := range failure {
+		switch f.text {
+		case "", "Fail":
+		case "Ignore":
+			p.tolerant = true
+		default:
+			return nil, l.fail(f.path, "want Fail or Ignore, found %q", f.text)
+		}
+	}
+	return p, nil
+}
+
+const errMatchConditions = "are not supported: the API server evaluates them before it asks Kyverno, and here nobody would; say the same with match and preconditions"
+
+// autogen is the annotation that says to which controllers a rule about pods is
+// applied, besides pods.
+const autogen = "pod-policies.kyverno.io/autogen-controllers"
+
+// controllers are the kinds that it may name.
+var controllers = []string{"DaemonSet", "Deployment", "Job", "StatefulSet", "ReplicaSet", "ReplicationController", "CronJob"}
+
 func (l loader) rule(path []string, spec policySpec, r ruleSpec) (rule, error) {
 	compiled := rule{name: r.Name}
-	var err error
-	if compiled.match, err = l.match(at(path, "match"), r.Match); err != nil {
-		return rule{}, err
+	for _, other := range []struct {
+		field string
+		raw   json.RawMessage
+		why   string
+	}{
+		{"validate", r.Validate, "is not judged here; only rules with verifyImages are read, so put it into a policy of its own"},
+		{"mutate", r.Mutate, "is not done here; only rules with verifyImages are read, so put it into a policy of its own"},
+		{"generate", r.Generate, "is not done here; only rules with verifyImages are read, so put it into a policy of its own"},
+		{"celPreconditions", r.CELPreconditions, "are for rules that validate with CEL, and have no effect on verifyImages in Kyverno; use preconditions"},
+	} {
+		if written(other.raw) {
+			return rule{}, l.fail(at(path, other.field), "%s", other.why)
+		}
 	}
 	if len(r.VerifyImages) == 0 {
 		return rule{}, l.fail(path, "has no verifyImages; only rules of that kind are read")
 	}
+	var err error
+	if compiled.match, err = l.compileMatch(at(path, "match"), r.Match, false); err != nil {
+		return rule{}, err
+	}
+	if r.Exclude != nil && !r.Exclude.empty() {
+		if compiled.exclude, err = l.compileMatch(at(path, "exclude"), *r.Exclude, true); err != nil {
+			return rule{}, err
+		}
+	}
+	if compiled.variables, err = l.context(at(path, "context"), r.Context); err != nil {
+		return rule{}, err
+	}
+	if compiled.preconditions, err = l.guard(at(path, "preconditions"), "preconditions", r.Preconditions); err != nil {
+		return rule{}, err
+	}
+	if compiled.extractors, err = l.extractors(at(path, "imageExtractors"), r.ImageExtractors); err != nil {
+		return rule{}, err
+	}
 	for i, v := range r.VerifyImages {
-		place := at(path, "verifyImages", strconv.Itoa(i))
-		action := v.FailureAction
-		for _, written := range []string{spec.FailureAction, spec.ValidationFailureAction} {
-			if action == "" {
-				action = written
-			}
-		}
-		if action != "" && !strings.EqualFold(action, "Enforce") {
-			return rule{}, l.fail(place, "failureAction %s is not supported yet, only Enforce", action)
-		}
-		b, err := l.verify(place, r.Name, i, v)
+		b, err := l.verify(at(path, "verifyImages", strconv.Itoa(i)), spec, compiled, i, v)
 		if err != nil {
 			return rule{}, err
 		}
@@ -217,47 +214,22 @@ func (l loader) rule(path []string, spec policySpec, r ruleSpec) (rule, error) {
 	return compiled, nil
 }
 
-// controllers are the kinds whose pods Kyverno's autogen covers, and Pod.
-var controllers = []string{"Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}
-
-func (l loader) match(path []string, s matchSpec) (match, error) {
-	if (s.Any == nil) == (s.All == nil) {
-		return match{}, l.fail(path, "want either any or all")
-	}
-	m := match{all: s.All != nil}
-	key := "any"
-	if m.all {
-		key = "all"
-	}
-	for i, f := range append(s.Any, s.All...) {
-		place := at(path, key, strconv.Itoa(i), "resources")
-		if len(f.Resources.Kinds) == 0 {
-			return match{}, l.fail(at(place, "kinds"), "is empty")
-		}
-		var compiled filter
-		for _, written := range f.Resources.Kinds {
-			kind := written[strings.LastIndex(written, "/")+1:]
-			if !slices.Contains(controllers, kind) {
-				return match{}, l.fail(at(place, "kinds"), "kind %q is not supported yet; want one of %s", written, strings.Join(controllers, ", "))
-			}
-			compiled.kinds = append(compiled.kinds, kind)
-		}
-		for _, namespace := range f.Resources.Namespaces {
-			compiled.namespaces = append(compiled.namespaces, pattern(namespace))
-		}
-		m.filters = append(m.filters, compiled)
-	}
-	if len(m.filters) == 0 {
-		return match{}, l.fail(at(path, key), "is empty: the rule matches nothing")
-	}
-	return m, nil
-}
-
-func (l loader) verify(path []string, ruleName string, index int, v verifySpec) (verifyBlock, error) {
-	if len(v.ImageReferences) == 0 {
-		return verifyBlock{}, l.fail(at(path, "imageReferences"), "is empty: no image matches")
+func (l loader) verify(path []string, spec policySpec, r rule, index int, v verifySpec) (verifyBlock, error) {
+	if err := l.fold(path, &v); err != nil {
+		return verifyBlock{}, err
 	}
 	var b verifyBlock
+	var err error
+	switch v.Type {
+	case "", "Cosign", "SigstoreBundle": // evidence of both layouts is read
+	case "Notary":
+		return b, l.fail(at(path, "type"), "Notary is not supported: Notary Project signatures are not verified here; sign with cosign or assay")
+	default:
+		return b, l.fail(at(path, "type"), "want Cosign or SigstoreBundle, found %q", v.Type)
+	}
+	if len(v.ImageReferences) == 0 {
+		return b, l.fail(at(path, "imageReferences"), "is empty: no image matches")
+	}
 	for _, group := range []struct {
 		name    string
 		written []string
@@ -265,37 +237,87 @@ func (l loader) verify(path []string, ruleName string, index int, v verifySpec) 
 	}{{"imageReferences", v.ImageReferences, &b.references}, {"skipImageReferences", v.SkipImageReferences, &b.skipped}} {
 		for _, reference := range group.written {
 			if reference == "" || strings.Contains(reference, "{{") {
-				return verifyBlock{}, l.fail(at(path, group.name), "%q: want static text with * and ? as wildcards", reference)
+				return b, l.fail(at(path, group.name), "%q: want static text with * and ? as wildcards", reference)
 			}
 			*group.into = append(*group.into, pattern(reference))
 		}
 	}
+	if b.action, err = l.action(path, spec, v); err != nil {
+		return b, err
+	}
+	b.pinned = v.MutateDigest != nil && !*v.MutateDigest && (v.VerifyDigest == nil || *v.VerifyDigest)
+	if err := l.credentials(at(path, "imageRegistryCredentials"), v.ImageRegistryCredentials); err != nil {
+		return b, err
+	}
 	if len(v.Attestors) == 0 && len(v.Attestations) == 0 {
-		return verifyBlock{}, l.fail(path, "has neither attestors nor attestations: it would let every image through")
+		if v.Required == nil || *v.Required {
+			return b, l.fail(path, "has neither attestors nor attestations: it would let every image through; a policy that only pins digests says required: false")
+		}
+		if v.Validate != nil {
+			return b, l.fail(at(path, "validate"), "has no attestation to look at")
+		}
+		return b, nil
 	}
 	prefix := ""
 	if index > 0 {
 		prefix = fmt.Sprintf("verifyImages[%d].", index)
 	}
+	common := entries{rule: r.name, annotations: v.Annotations, repository: v.Repository, configMaps: r.configMaps()}
 	for i, s := range v.Attestors {
-		set, err := l.attestors(at(path, "attestors", strconv.Itoa(i)), ruleName, fmt.Sprintf("%sattestors[%d]", prefix, i), s)
+		set, err := l.attestors(at(path, "attestors", strconv.Itoa(i)), common, fmt.Sprintf("%sattestors[%d]", prefix, i), s, 0)
 		if err != nil {
-			return verifyBlock{}, err
+			return b, err
 		}
 		b.attestors = append(b.attestors, set)
 	}
+	names := r.names()
 	for i, s := range v.Attestations {
-		a, err := l.attestation(at(path, "attestations", strconv.Itoa(i)), ruleName, fmt.Sprintf("%sattestations[%d]", prefix, i), s)
+		place := at(path, "attestations", strconv.Itoa(i))
+		if s.Name != "" {
+			if err := free(s.Name, names); err != nil {
+				return b, l.fail(at(place, "name"), "%w", err)
+			}
+			names = append(names, s.Name)
+		}
+		a, err := l.attestation(place, common, fmt.Sprintf("%sattestations[%d]", prefix, i), s)
 		if err != nil {
-			return verifyBlock{}, err
+			return b, err
 		}
 		b.attestations = append(b.attestations, a)
 	}
-	return b, nil
+	return b, l.deny(at(path, "validate"), prefix, v.Validate, &b)
 }
 
-func (l loader) attestation(path []string, ruleName, name string, s attestationSpec) (attestation, error) {
-	a := attestation{name: name, predicateType: s.Type}
+// fold puts the fields of the first versions where Kyverno puts them.
+func (l loader) fold(path []string, v *verifySpec) error {
+	if v.Image != "" {
+		v.ImageReferences = append([]string{v.Image}, v.ImageReferences...)
+	}
+	var e entrySpec
+	switch {
+	case v.Key != "" && v.Issuer+v.Subject+v.Roots != "":
+		return l.fail(path, "key stands beside issuer, subject or roots, which Kyverno then ignores; leave one of them out")
+	case v.Key != "":
+		e.Keys = &keysSpec{PublicKeys: v.Key}
+	case v.Issuer != "":
+		e.Keyless = &keylessSpec{Issuer: v.Issuer, Subject: v.Subject, Roots: v.Roots, AdditionalExtensions: v.AdditionalExtensions}
+	case v.Subject+v.Roots != "" || len(v.AdditionalExtensions) > 0:
+		return l.fail(path, "subject, roots and additionalExtensions mean nothing here without issuer; write them into attestors, under keyless")
+	default:
+		return nil
+	}
+	set := attestorSpec{Entries: []entrySpec{e}}
+	if len(v.Attestations) == 0 {
+		v.Attestors = append(v.Attestors, set)
+	}
+	for i := range v.Attestations {
+		v.Attestations[i].Attestors = append(v.Attestations[i].Attestors, set)
+	}
+	return nil
+}
+
+func (l loader) attestation(path []string, common entries, name string, s attestationSpec) (attestation, error) {
+	a := attestation{name: name, variable: s.Name, predicateType: s.Type}
 	switch {
 	case s.Type != "" && s.PredicateType != "":
 		return a, l.fail(path, "type and predicateType both stand here; they mean the same, leave one out")
@@ -315,7 +337,7 @@ func (l loader) attestation(path []string, ruleName, name string, s attestationS
 			"name the keys here, also where they are those of the image's own attestors")
 	}
 	for i, set := range s.Attestors {
-		compiled, err := l.attestors(at(path, "attestors", strconv.Itoa(i)), ruleName, fmt.Sprintf("%s.attestors[%d]", name, i), set)
+		compiled, err := l.attestors(at(path, "attestors", strconv.Itoa(i)), common, fmt.Sprintf("%s.attestors[%d]", name, i), set, 0)
 		if err != nil {
 			return a, err
 		}
@@ -326,20 +348,53 @@ func (l loader) attestation(path []string, ruleName, name string, s attestationS
 		if s.Any == nil && s.All == nil {
 			return a, l.fail(place, "want any or all")
 		}
-		b := block{hasAny: s.Any != nil, hasAll: s.All != nil}
-		var err error
-		if b.hasAny {
-			b.any, err = l.conditions(at(place, "any"), fmt.Sprintf("%s.conditions[%d].any", name, i), *s.Any)
-		}
-		if err == nil && b.hasAll {
-			b.all, err = l.conditions(at(place, "all"), fmt.Sprintf("%s.conditions[%d].all", name, i), *s.All)
-		}
+		b, err := l.conditionBlock(place, fmt.Sprintf("%s.conditions[%d]", name, i), s, false)
 		if err != nil {
 			return a, err
 		}
 		a.blocks = append(a.blocks, b)
 	}
 	return a, nil
+}
+
+// deny compiles what must not be so of all attestations together.
+func (l loader) deny(path []string, prefix string, s *validateSpec, b *verifyBlock) error {
+	if s == nil {
+		return nil
+	}
+	if s.Deny == nil || s.Deny.Conditions == nil {
+		return l.fail(at(path, "deny"), "wants conditions; nothing else of validate is read in verifyImages")
+	}
+	var err error
+	if b.deny, err = l.guard(at(path, "deny", "conditions"), prefix+"validate.deny", s.Deny.Conditions); err != nil {
+		return err
+	}
+	if s.Message != "" {
+		if b.message, err = parseTemplate(s.Message); err != nil {
+			return l.fail(at(path, "message"), "%w", err)
+		}
+	}
+	return nil
+}
+
+// conditionBlock compiles any and all; list says that all stands there as a
+// list of its own.
+func (l loader) conditionBlock(path []string, name string, s blockSpec, list bool) (block, error) {
+	b := block{hasAny: s.Any != nil, hasAll: s.All != nil}
+	var err error
+	if b.hasAll {
+		place, called := at(path, "all"), name+".all"
+		if list {
+			place, called = path, name
+		}
+		if b.all, err = l.conditions(place, called, *s.All); err != nil {
+			return b, err
+		}
+	}
+	if b.hasAny {
+		b.any, err = l.conditions(at(path, "any"), name+".any", *s.Any)
+	}
+	return b, err
 }
 
 func (l loader) conditions(path []string, name string, specs []conditionSpec) ([]condition, error) {
@@ -352,65 +407,4 @@ func (l loader) conditions(path []string, name string, specs []conditionSpec) ([
 		conditions = append(conditions, c)
 	}
 	return conditions, nil
-}
-
-func (l loader) attestors(path []string, ruleName, name string, s attestorSpec) (attestorSet, error) {
-	set := attestorSet{name: name}
-	seen := map[identity.Key]string{}
-	for i, e := range s.Entries {
-		place := at(path, "entries", strconv.Itoa(i))
-		if e.Keys == nil {
-			return set, l.fail(at(place, "keys"), "is missing; only keys are read yet")
-		}
-		signers, err := l.keys(at(place, "keys"), fmt.Sprintf("%s/%s.entries[%d]", ruleName, name, i), *e.Keys)
-		if err != nil {
-			return set, err
-		}
-		for _, signer := range signers {
-			if first, twice := seen[signer.Keys[0].ID]; twice {
-				return set, l.fail(place, "the key %s stands twice in this set (first in %s); it would be counted twice", signer.Keys[0].ID, first)
-			}
-			seen[signer.Keys[0].ID] = signer.Name
-			set.signers = append(set.signers, signer)
-		}
-	}
-	if len(set.signers) == 0 {
-		return set, l.fail(at(path, "entries"), "is empty: anybody's signature would do")
-	}
-	set.required = len(set.signers)
-	if s.Count != nil && *s.Count != 0 {
-		set.required = *s.Count
-	}
-	if set.required < 1 || set.required > len(set.signers) {
-		return set, l.fail(at(path, "count"), "want 1 to %d, the number of keys in the set, found %d", len(set.signers), set.required)
-	}
-	return set, nil
-}
-
-// keys makes one signer of each PEM block: in Kyverno several blocks are
-// several entries when they are counted.
-func (l loader) keys(path []string, name string, s keysSpec) ([]trust.Signer, error) {
-	if s.Rekor == nil || !s.Rekor.IgnoreTlog {
-		return nil, l.fail(at(path, "rekor"), "want ignoreTlog: true: without it Kyverno demands an entry in the public Rekor log, "+
-			"and transparency logs are not checked here yet")
-	}
-	if s.CTLog != nil && !s.CTLog.IgnoreSCT {
-		return nil, l.fail(at(path, "ctlog"), "want ignoreSCT: true, or no ctlog: a key has no certificate, and certificate logs are not checked here yet")
-	}
-	if !strings.Contains(s.PublicKeys, "-----BEGIN") {
-		return nil, l.fail(at(path, "publicKeys"), "want public keys in PEM; references such as k8s://, KMS URIs and variables are not supported yet")
-	}
-	signer, err := trust.ParseSigner(name, []byte(s.PublicKeys))
-	if err != nil {
-		return nil, l.fail(at(path, "publicKeys"), "%w", err)
-	}
-	var signers []trust.Signer
-	for i, key := range signer.Keys {
-		one := trust.Signer{Name: name, Keys: []trust.Key{key}}
-		if len(signer.Keys) > 1 {
-			one.Name = fmt.Sprintf("%s key %d", name, i+1)
-		}
-		signers = append(signers, policy.Cast(l.material, one))
-	}
-	return signers, nil
 }

@@ -211,9 +211,7 @@ func parseJMESPath(text string) (ast jmespath.ASTNode, err error) {
 // reserved are names of Kyverno's policy context that are not given here. A
 // predicate could answer to them if an expression were allowed to ask.
 var reserved = map[string]string{
-	"images":                  "a gate judges one image at a time; use image",
-	"serviceAccountName":      "the user is not known here",
-	"serviceAccountNamespace": "the user is not known here",
+	"images": "a gate judges one image at a time; use image",
 }
 
 func (e *expression) checkRoots() error {
@@ -278,20 +276,25 @@ func checkNode(node jmespath.ASTNode) error {
 type environment struct {
 	root      map[string]any
 	functions *jmespath.FunctionCaller
-	// known says whether a workload is known.
-	known bool
+	// missing are names that root would have if more were known, with why it
+	// has not.
+	missing map[string]error
 }
 
 // evaluate gives nil, bool, float64, string, []any or map[string]any.
-func (e *expression) evaluate(env *environment) (value any, err error) {
+func (e *expression) evaluate(env *environment) (value any, err error) { return e.apply(env, env.root) }
+
+// apply evaluates the expression on something else than the environment's root,
+// which nested braces go on seeing.
+func (e *expression) apply(env *environment, on any) (value any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("{{ %s }}: cannot be evaluated: %v", e.source, r)
 		}
 	}()
 	for _, root := range e.roots {
-		if root == "request" && !env.known {
-			return nil, fmt.Errorf("{{ %s }}: asks about the workload, and none is known here; judge its manifest instead of the image alone", e.source)
+		if why, gone := env.missing[root]; gone {
+			return nil, fmt.Errorf("{{ %s }}: %w", e.source, why)
 		}
 	}
 	ast := e.ast
@@ -306,7 +309,7 @@ func (e *expression) evaluate(env *environment) (value any, err error) {
 			return nil, fmt.Errorf("{{ %s }}: %w", e.source, err)
 		}
 	}
-	value, err = jmespath.NewInterpreter().Execute(ast, env.root, jmespath.WithFunctionCaller(env.functions))
+	value, err = jmespath.NewInterpreter().Execute(ast, on, jmespath.WithFunctionCaller(env.functions))
 	if err != nil {
 		return nil, fmt.Errorf("{{ %s }}: %w%s", e.source, err, e.hint(env, err))
 	}
