@@ -58,8 +58,8 @@ type filter struct {
 
 type kindPattern struct{ group, version, kind glob }
 
-// Whether all, or any, of the filters hold.
-func (m match) holds(p *verifier, v view, r policy.Request) known {
+// holds says whether all, or any, of the filters do.
+func (m match) holds(v view, r policy.Request) known {
 	if m.all {
 		answer := yes
 		for _, f := range m.filters {

@@ -181,8 +181,8 @@ func (r rule) applies(p *verifier, request policy.Request) (view, bool) {
 		views = append(views, view{version: "v1", kind: "Pod", object: request.Pod, pod: true})
 	}
 	for _, v := range views {
-		if r.match.holds(p, v, request) != no && r.exclude.holds(p, v, request) != yes {
-			return v, true
+		if r.match.holds(v, request) != no {
+			return v, r.exclude.holds(v, request) != yes
 		}
 	}
 	return view{}, false
