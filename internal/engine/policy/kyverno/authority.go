@@ -160,7 +160,7 @@ func (a *assembly) root(path []string) (*trust.Root, error) {
 	if a.err != nil || len(a.from) == 0 {
 		return nil, a.err
 	}
-	root, err := trust.Assemble("the policy's authorities", a.from)
+	root, err := trust.Assemble("the policy's trusted root", a.from)
 	if err != nil {
 		return nil, a.loader.fail(path, "%w", err)
 	}

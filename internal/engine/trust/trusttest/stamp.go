@@ -55,6 +55,9 @@ func (a *TSA) Issue(public crypto.PublicKey, extensions ...pkix.Extension) *x509
 	}, a.root, public, a.rootKey)
 }
 
+// Chain is the certificate that stamps and the root's, in DER.
+func (a *TSA) Chain() [][]byte { return [][]byte{a.leaf.Raw, a.root.Raw} }
+
 // Leaf is the certificate that stamps.
 func (a *TSA) Leaf() *x509.Certificate { return a.leaf }
 

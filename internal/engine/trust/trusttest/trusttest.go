@@ -86,6 +86,9 @@ func NewLog(t testing.TB, url string, period Period, v2 bool) *Log {
 	return l
 }
 
+// Public is the key that the log signs with.
+func (l *Log) Public() crypto.PublicKey { return l.key.Public() }
+
 // ID is what entries call the log.
 func (l *Log) ID() []byte { return l.id }
 
