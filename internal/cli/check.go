@@ -18,6 +18,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/evidence"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/intoto"
 	"github.com/seed-161fc314/assay/internal/format/manifest"
@@ -33,7 +34,8 @@ func newCheck(host *Host) *cobra.Command {
 		Long: `Check gives the decision that every door gives, for the images of Kubernetes
 manifests (-f, files or directories) or for images that are named. All policies
 whose match covers an image must be satisfied; an image that no policy covers is
-denied. One answer carries all that is wrong.`,
+denied. One answer carries all that is wrong; -o kyverno words it as Kyverno's
+webhook does, for scripts that read that.`,
 		Example: "  assay check -f deployment.yaml --policy policy.yaml\n  assay check registry.example.com/app:1.0 --policy policy.yaml -o json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +53,9 @@ denied. One answer carries all that is wrong.`,
 			if err != nil {
 				return err
 			}
+			if err := asked.extract(set.policies, files); err != nil {
+				return err
+			}
 			return runCheck(cmd.Context(), host, g, asked.questions, func(answers []answered) error { return host.printAnswers(answers, format, set) })
 		},
 	}
@@ -62,8 +67,9 @@ denied. One answer carries all that is wrong.`,
 }
 
 // checkFormats are what check prints: text folds to the terminal, brief is what
-// an admission message says, vsa one SLSA verification summary on each line.
-var checkFormats = []string{"text", "brief", "json", "vsa"}
+// an admission message says, kyverno what Kyverno would say, vsa one SLSA
+// verification summary on each line.
+var checkFormats = []string{"text", "brief", "json", "kyverno", "vsa"}
 
 // question is a gate's question, the workload that asks it (by its number; 0 is
 // the command line) and the place.
@@ -73,16 +79,59 @@ type question struct {
 	place    string
 }
 
-// asking is what a command was given: the questions, and what the manifests say
-// of the cluster.
+// resource is what asks, as Kyverno names it.
+func (q question) resource() string {
+	if r := q.Request; r.Known {
+		return r.Kind + "/" + r.Namespace + "/" + r.Name
+	}
+	return "Image/" + q.Reference
+}
+
+// asking is what a command was given: the questions, the objects that ask them,
+// and what the manifests say of the cluster.
 type asking struct {
 	questions []question
+	objects   []manifest.Workload
+	namespace string
 	around    manifest.Surroundings
+}
+
+// extract adds the images that policies find in objects. An image that nobody
+// found is judged by nobody: objects without any are not enough.
+func (a *asking) extract(policies []policy.Policy, files []string) error {
+	for i, w := range a.objects {
+		for _, p := range policies {
+			extractor, ok := p.(policy.Extractor)
+			if !ok {
+				continue
+			}
+			found, err := extractor.Extract(request(w, "", a.namespace, a.around))
+			if err != nil {
+				return fmt.Errorf("%s:%d: %w", w.File, w.Line, err)
+			}
+			for _, e := range found {
+				if !slices.ContainsFunc(w.Images, func(use manifest.ImageUse) bool { return use.Reference == e.Reference }) {
+					a.ask(i, manifest.ImageUse{Path: e.Path, Reference: e.Reference, Line: w.Line})
+				}
+			}
+		}
+	}
+	if len(a.questions) == 0 {
+		return fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
+	}
+	return nil
+}
+
+// ask adds a question of an object.
+func (a *asking) ask(object int, use manifest.ImageUse) {
+	w := a.objects[object]
+	a.questions = append(a.questions, question{Question: gate.Question{Reference: use.Reference, Request: request(w, use.Path, a.namespace, a.around)},
+		workload: object + 1, place: fmt.Sprintf("%s:%d %s/%s %s", w.File, use.Line, w.Kind, w.Name, use.Path)})
 }
 
 // questions reads manifests into questions, one for each image of each workload.
 func (h *Host) questions(images, files []string, namespace string) (asking, error) {
-	asked := asking{around: manifest.Surroundings{ConfigMaps: map[string]map[string]string{}, Namespaces: map[string]map[string]string{}}}
+	asked := asking{namespace: namespace, around: manifest.Surroundings{ConfigMaps: map[string]map[string]string{}, Namespaces: map[string]map[string]string{}}}
 	for _, image := range images {
 		asked.questions = append(asked.questions, question{Question: gate.Question{Reference: image}, place: "command line"})
 	}
@@ -90,17 +139,16 @@ func (h *Host) questions(images, files []string, namespace string) (asking, erro
 	if err != nil {
 		return asking{}, err
 	}
-	var workloads []manifest.Workload
 	for _, path := range paths {
 		content, err := h.readFile(path, limit.Policy)
 		if err != nil {
 			return asking{}, err
 		}
-		found, err := manifest.Read(path, content)
+		found, err := manifest.Objects(path, content)
 		if err != nil {
 			return asking{}, err
 		}
-		workloads = append(workloads, found...)
+		asked.objects = append(asked.objects, found...)
 		around, err := manifest.ReadSurroundings(path, content, namespace)
 		if err != nil {
 			return asking{}, err
@@ -108,14 +156,10 @@ func (h *Host) questions(images, files []string, namespace string) (asking, erro
 		maps.Copy(asked.around.ConfigMaps, around.ConfigMaps)
 		maps.Copy(asked.around.Namespaces, around.Namespaces)
 	}
-	for i, w := range workloads {
+	for i, w := range asked.objects {
 		for _, use := range w.Images {
-			asked.questions = append(asked.questions, question{Question: gate.Question{Reference: use.Reference, Request: request(w, use.Path, namespace, asked.around)},
-				workload: i + 1, place: fmt.Sprintf("%s:%d %s/%s %s", w.File, use.Line, w.Kind, w.Name, use.Path)})
+			asked.ask(i, use)
 		}
-	}
-	if len(asked.questions) == 0 {
-		return asking{}, fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
 	}
 	return asked, nil
 }
@@ -173,6 +217,8 @@ func (h *Host) manifests(files []string) ([]string, error) {
 type answered struct {
 	verdict.Verdict
 	Places []string `json:"places"`
+	// resource is what asks, as Kyverno names it.
+	resource string
 }
 
 // runCheck asks every question and prints the answers; an image that a workload
@@ -186,13 +232,14 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 	index := map[asked]int{}
 	var distinct []gate.Question
 	var places [][]string
+	var resources []string
 	for _, q := range questions {
 		key := asked{q.workload, q.Reference}
 		i, known := index[key]
 		if !known {
 			i = len(distinct)
 			index[key] = i
-			distinct, places = append(distinct, q.Question), append(places, nil)
+			distinct, places, resources = append(distinct, q.Question), append(places, nil), append(resources, q.resource())
 		}
 		places[i] = append(places[i], q.place)
 	}
@@ -202,7 +249,7 @@ func runCheck(ctx context.Context, host *Host, g *gate.Gate, questions []questio
 	var answers []answered
 	var faults []error
 	for i, a := range decided {
-		answers = append(answers, answered{Verdict: a.Verdict, Places: places[i]})
+		answers = append(answers, answered{Verdict: a.Verdict, Places: places[i], resource: resources[i]})
 		faults = append(faults, a.Err)
 	}
 	if err := print(answers); err != nil {
@@ -226,6 +273,9 @@ func (h *Host) printAnswers(answers []answered, format string, set policySet) er
 		return writeJSON(h.Out, answers)
 	case "vsa":
 		return h.printSummaries(answers, set)
+	case "kyverno":
+		h.printDenials(answers, set)
+		return nil
 	case "brief":
 		for _, a := range answers {
 			fmt.Fprintln(h.Out, explain.Brief(a.Verdict, limit.AdmissionMessage))
@@ -246,6 +296,31 @@ func (h *Host) printAnswers(answers []answered, format string, set policySet) er
 		}
 	}
 	return nil
+}
+
+// printDenials prints what Kyverno's webhook would say of each resource: why it
+// was blocked, and warnings of what does not block it; nothing of the others.
+func (h *Host) printDenials(answers []answered, set policySet) {
+	var order []string
+	verdicts := map[string][]verdict.Verdict{}
+	for _, a := range answers {
+		if verdicts[a.resource] == nil {
+			order = append(order, a.resource)
+		}
+		verdicts[a.resource] = append(verdicts[a.resource], a.Verdict)
+	}
+	for _, resource := range order {
+		for _, v := range verdicts[resource] {
+			for _, warning := range kyverno.Warnings(v) {
+				fmt.Fprintln(h.Out, "Warning: "+clean(warning))
+			}
+		}
+		if text := kyverno.Denial(resource, verdicts[resource], set.policies); text != "" {
+			for line := range strings.Lines(text) {
+				fmt.Fprintln(h.Out, clean(strings.TrimSuffix(line, "\n")))
+			}
+		}
+	}
 }
 
 // printSummaries prints a statement for each verdict; a fault has none.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
+	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/policycase"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
@@ -172,11 +173,13 @@ func (h *Host) kyvernoTest(ctx context.Context, file string, document strictyaml
 		return nil, err
 	}
 	var decide func(question) (verdict.Verdict, error)
+	var loaded []policy.Policy
 	if scripted {
 		r, err := h.rehearse(ctx, dir, test.Policies, test.Resources)
 		if err != nil {
 			return nil, err
 		}
+		loaded = r.policies
 		decide = func(q question) (verdict.Verdict, error) {
 			return r.scripted(ctx, q, scenery, h.clock(scenery.Clock))
 		}
@@ -185,10 +188,11 @@ func (h *Host) kyvernoTest(ctx context.Context, file string, document strictyaml
 		for _, path := range test.Policies {
 			policies = append(policies, filepath.Join(dir, path))
 		}
-		g, err := h.gate(ctx, policies, h.registries())
+		g, set, err := h.gateWith(ctx, policies, nil, h.registries())
 		if err != nil {
 			return nil, err
 		}
+		loaded = set.policies
 		decide = func(q question) (verdict.Verdict, error) { return g.Decide(ctx, q.Question) }
 	}
 	var resources []string
@@ -197,6 +201,9 @@ func (h *Host) kyvernoTest(ctx context.Context, file string, document strictyaml
 	}
 	asked, err := h.questions(nil, resources, "default")
 	if err != nil {
+		return nil, err
+	}
+	if err := asked.extract(loaded, test.Resources); err != nil {
 		return nil, err
 	}
 	return kyvernoResults(file, test, asked.questions, decide)

@@ -72,11 +72,20 @@ type ImageUse struct {
 // with apiVersion and kind), a key given twice, a merge key and a container
 // without an image are errors.
 func Read(name string, content []byte) ([]Workload, error) {
+	return read(&reader{file: name}, name, content)
+}
+
+// Objects is Read with the objects in which no image was found, too: somebody
+// else may know where their kinds name images.
+func Objects(name string, content []byte) ([]Workload, error) {
+	return read(&reader{file: name, all: true}, name, content)
+}
+
+func read(r *reader, name string, content []byte) ([]Workload, error) {
 	// Bounds, keys given twice and merge keys are strictyaml's to refuse.
 	if _, err := strictyaml.Documents(name, content); err != nil {
 		return nil, err
 	}
-	r := &reader{file: name}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for ; ; r.document++ {
 		var document yaml.Node
@@ -102,8 +111,9 @@ type reader struct {
 	workloads []Workload
 	// images bounds what one file may ask for, also through lists.
 	images int
-	// keys says that texts at keys like "image" count in this object.
-	keys bool
+	// keys says that texts at keys like "image" count in this object; all, that
+	// objects without images do.
+	keys, all bool
 }
 
 func (r *reader) fail(node *yaml.Node, format string, arguments ...any) error {
@@ -145,7 +155,7 @@ func (r *reader) object(node *yaml.Node, kind, version, at string) error {
 		r.keys = !core(group(version))
 		err = r.search(&w, node, &trail{step: strings.TrimSuffix(at, ".")})
 	}
-	if err != nil || len(w.Images) == 0 {
+	if err != nil || len(w.Images) == 0 && !r.all {
 		return err
 	}
 	value, err := strictyaml.Value(r.file, node)

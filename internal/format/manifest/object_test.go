@@ -76,3 +76,19 @@ data: {allowed: '["x"]'}
 		}
 	}
 }
+
+func TestObjects(t *testing.T) {
+	const content = `apiVersion: v1
+kind: List
+items:
+- {apiVersion: tekton.dev/v1, kind: Task, metadata: {name: t}, spec: {stages: [{runs: registry.example.com/a}]}}
+- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{image: i}]}}
+`
+	all, err := manifest.Objects("f.yaml", []byte(content))
+	if err != nil || len(all) != 2 || all[0].Name != "t" || all[0].Object["kind"] != "Task" || len(all[0].Images) != 0 || len(all[1].Images) != 1 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if some, err := manifest.Read("f.yaml", []byte(content)); err != nil || len(some) != 1 || some[0].Name != "p" {
+		t.Errorf("%+v, %v", some, err)
+	}
+}

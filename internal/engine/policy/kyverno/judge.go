@@ -390,7 +390,7 @@ func evidenceOf(claims []trust.Claim) []verdict.Evidence {
 // attested checks that for enough parties of a set the attestations that decide
 // satisfy the conditions, and gives those; nil where they do not.
 func (j *judge) attested(a attestation, set attestorSet) []trust.Claim {
-	passed := verdict.Check{Name: set.name, Outcome: verdict.Passed, Expected: "an attestation of type " + a.predicateType + " by " + set.describe() + " that satisfies the conditions"}
+	passed := verdict.Check{Name: set.name, Outcome: verdict.Passed, Expected: wantsType + a.predicateType + " by " + set.describe() + " that satisfies the conditions"}
 	var failures []verdict.Check
 	satisfying := map[string][]trust.Claim{}
 	composed := set.compose(func(p party) []trust.Claim {
@@ -453,7 +453,7 @@ func (j *judge) deciding(a attestation, name string, p party) ([]trust.Claim, *v
 	if len(wanted) > 0 {
 		return wanted, nil
 	}
-	check := verdict.Check{Name: name, Expected: "an attestation of type " + a.predicateType + " by " + p.describe()}
+	check := verdict.Check{Name: name, Expected: wantsType + a.predicateType + " by " + p.describe()}
 	turned, reasons := j.turnedAway([]party{p}, a.predicateType)
 	switch {
 	case len(future) > 0:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
@@ -425,6 +426,62 @@ spec:
 			if !ok || tolerant.OnFault(policy.EvidenceUnavailable, now) != want {
 				t.Errorf("%s: want %s", spec, want)
 			}
+		}
+	})
+}
+
+func TestExtractors(t *testing.T) {
+	ci := newSigner(t)
+	task := policy.Request{Known: true, Group: "tekton.dev", Version: "v1", Kind: "Task", Namespace: "ml", Name: "t", Object: map[string]any{
+		"metadata": map[string]any{"name": "t"},
+		"spec": map[string]any{
+			"steps":  []any{map[string]any{"name": "a", "image": "registry.example.com/a:1"}, map[string]any{"name": "b"}, map[string]any{"name": "c", "image": " "}},
+			"tools":  map[string]any{"x.y": map[string]any{"uses": "docker://registry.example.com/b@sha256:" + digest.Hex()}},
+			"direct": "registry.example.com/c",
+			"number": 1.0,
+			"text":   []any{"a"},
+		},
+	}}
+	for name, c := range map[string]struct {
+		extractor, want string
+	}{
+		"path":                  {"{path: /spec/steps/*/image}", "[{spec.steps[0].image registry.example.com/a:1}]"},
+		"path and value":        {"{path: /spec/steps/*, value: image, name: steps, key: name}", "[{spec.steps[0].image registry.example.com/a:1}]"},
+		"mapping with jmesPath": {`{path: /spec/tools/*, value: uses, jmesPath: "trim_prefix(@, 'docker://')"}`, `[{spec.tools.x\.y.uses registry.example.com/b@sha256:` + digest.Hex() + `}]`},
+		"one field":             {"{path: /spec/direct}", "[{spec.direct registry.example.com/c}]"},
+		"nothing there":         {"{path: /spec/stages/*/image}", "[]"},
+		"no text":               {"{path: /spec/number}", "error: spec.number is no text"},
+		"no mapping":            {"{path: /spec/text/*/image}", "error: spec.text[0] is no mapping"},
+		"jmesPath gives none":   {"{path: /spec/direct, jmesPath: 'length(@)'}", "error: spec.direct: the jmesPath gives"},
+		"jmesPath fails":        {"{path: /spec/direct, jmesPath: 'abs(@)'}", "error: spec.direct: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := mustLoad(t, ruled{match: "{any: [{resources: {kinds: [Task]}}]}", rule: "imageExtractors: {Task: [" + c.extractor + "]}"}.yaml(ci.pem))
+			found, err := p.(policy.Extractor).Extract(task)
+			got := fmt.Sprint(found)
+			if err != nil {
+				got = strings.Replace(err.Error(), "ClusterPolicy/p: rule r: imageExtractors of Task", "error", 1)
+			}
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			other := task
+			other.Kind = "Pipeline"
+			if found, err := p.(policy.Extractor).Extract(other); len(found) > 0 || err != nil {
+				t.Errorf("of another kind: %v, %v", found, err)
+			}
+		})
+	}
+	t.Run("too many", func(t *testing.T) {
+		var steps []any
+		for i := range limit.ExtractedImages + 1 {
+			steps = append(steps, map[string]any{"image": fmt.Sprintf("a:%d", i)})
+		}
+		many := task
+		many.Object = map[string]any{"spec": map[string]any{"steps": steps}}
+		p := mustLoad(t, ruled{match: "{any: [{resources: {kinds: [Task]}}]}", rule: "imageExtractors: {Task: [{path: /spec/steps/*/image}]}"}.yaml(ci.pem))
+		if _, err := p.(policy.Extractor).Extract(many); err == nil || !strings.Contains(err.Error(), "bound of 1000 images") {
+			t.Errorf("%v", err)
 		}
 	})
 }
