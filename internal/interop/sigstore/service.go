@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-161fc314/assay/internal/interop/server"
 )
 
 // serve answers on a free port of 127.0.0.1, whose URL the handler may know,
@@ -16,9 +18,9 @@ func serve(handler func(url string) http.Handler) (close func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: handler("http://" + listener.Addr().String()), ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(listener) }() // it ends when it is closed
-	return func() { _ = server.Close() }, nil
+	web := &http.Server{Handler: handler("http://" + listener.Addr().String()), ReadHeaderTimeout: time.Minute}
+	go func() { _ = web.Serve(listener) }() // it ends when it is closed
+	return func() { _ = web.Close() }, nil
 }
 
 // Service is a server as clients see it: URL leads through a proxy in this
@@ -49,15 +51,15 @@ func (s *Service) Forget() {
 }
 
 // front puts a counting proxy before a server; path is what its URL ends with.
-func (s *Stack) front(behind *process, path string) (*Service, error) {
-	target, err := url.Parse(behind.url)
+func (s *Stack) front(behind *server.Process, path string) (*Service, error) {
+	target, err := url.Parse(behind.URL)
 	if err != nil {
 		return nil, err
 	}
 	service := &Service{}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: behind.transport,
+		Transport: behind.Transport,
 	}
 	count := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

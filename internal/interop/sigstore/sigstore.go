@@ -23,9 +23,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-161fc314/assay/internal/interop/server"
 )
 
 // Config says where the stack works. Dir exists and is the stack's own; keys,
@@ -55,16 +56,15 @@ type Stack struct {
 	rekorKey  ed25519.PublicKey
 	timeChain [][]byte // DER, leaf first
 
-	lock      sync.Mutex      // of what is below, while the parts start
-	given     map[string]bool // ports
-	processes []*process
-	closers   []func()
+	servers server.Group
+	lock    sync.Mutex // of closers, while the parts start
+	closers []func()
 }
 
 // Start brings the stack up. Its processes end with ctx, with Close, and with
 // this process.
 func Start(ctx context.Context, config Config) (*Stack, error) {
-	s := &Stack{given: map[string]bool{}}
+	s := &Stack{}
 	if err := s.start(ctx, config); err != nil {
 		logs := s.Logs(20)
 		s.Close()
@@ -133,15 +133,15 @@ func (s *Stack) rekorSigner(dir string) (string, error) {
 }
 
 func (s *Stack) fulcio(ctx context.Context, config Config, name, configFile, ctlog string) (*Authority, error) {
-	p, err := s.launch(ctx, filepath.Join(config.Peers, "fulcio"), filepath.Join(config.Dir, name+".log"), 3, func(ports []string) []string {
+	p, err := s.servers.Launch(ctx, server.Command{Binary: filepath.Join(config.Peers, "fulcio"), Log: filepath.Join(config.Dir, name+".log"), Ready: "/healthz", Ports: 3, Arguments: func(ports []string) []string {
 		return []string{"serve", "--host=127.0.0.1", "--port=" + ports[0], "--grpc-host=127.0.0.1", "--grpc-port=" + ports[1], "--metrics-port=" + ports[2],
 			"--ca=ephemeralca", "--ct-log-url=" + ctlog, "--config-path=" + configFile, "--legacy-unix-domain-socket=@assay-fulcio-" + ports[0],
 			"--log_type=prod"}
-	}, "/healthz")
+	}})
 	if err != nil {
 		return nil, err
 	}
-	content, err := p.get(ctx, "/api/v1/rootCert")
+	content, err := p.Get(ctx, "/api/v1/rootCert")
 	if err != nil {
 		return nil, err
 	}
@@ -161,12 +161,12 @@ func (s *Stack) rekor(ctx context.Context, config Config, private string) error 
 	if err := os.MkdirAll(tiles, 0o700); err != nil {
 		return err
 	}
-	p, err := s.launch(ctx, filepath.Join(config.Peers, "rekor-server-posix"), filepath.Join(config.Dir, "rekor.log"), 3, func(ports []string) []string {
+	p, err := s.servers.Launch(ctx, server.Command{Binary: filepath.Join(config.Peers, "rekor-server-posix"), Log: filepath.Join(config.Dir, "rekor.log"), Ready: "/healthz", Ports: 3, Arguments: func(ports []string) []string {
 		return []string{"serve", "--http-address=127.0.0.1", "--http-port=" + ports[0], "--grpc-address=127.0.0.1", "--grpc-port=" + ports[1], "--http-metrics-port=" + ports[2],
 			// Clients look for a checkpoint of the log URL's host, without the port.
 			"--hostname=" + origin, "--storage-dir=" + tiles, "--signer-filepath=" + private,
 			"--checkpoint-interval=" + config.Checkpoint.String(), "--batch-max-age=50ms"}
-	}, "/healthz")
+	}})
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,12 @@ func (s *Stack) rekor(ctx context.Context, config Config, private string) error 
 func (s *Stack) timestamps(ctx context.Context, config Config) error {
 	// Its metrics listen on port 2112 of every address, whatever it is told.
 	socket := filepath.Join(config.Dir, "timestamps.sock")
-	p, err := s.launchApart(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), socket,
+	p, err := s.servers.LaunchApart(ctx, filepath.Join(config.Peers, "timestamp-server"), filepath.Join(config.Dir, "timestamps.log"), socket,
 		[]string{"serve", "--scheme=unix", "--socket-path=" + socket, "--timestamp-signer=memory", "--disable-ntp-monitoring", "--log-type=prod"}, "/ping")
 	if err != nil {
 		return err
 	}
-	content, err := p.get(ctx, "/api/v1/timestamp/certchain")
+	content, err := p.Get(ctx, "/api/v1/timestamp/certchain")
 	if err != nil {
 		return err
 	}
@@ -195,34 +195,15 @@ func (s *Stack) timestamps(ctx context.Context, config Config) error {
 
 // Close ends every process of the stack and waits for it.
 func (s *Stack) Close() {
-	for _, p := range s.processes {
-		p.end()
-	}
+	s.servers.Close()
 	for _, closer := range s.closers {
 		closer()
 	}
-	s.processes, s.closers = nil, nil
+	s.closers = nil
 }
 
 // Logs gives the last lines of what every process printed.
-func (s *Stack) Logs(lines int) string {
-	var b strings.Builder
-	seen := map[string]bool{} // a server that was started again has one log
-	for _, p := range s.processes {
-		if seen[p.log] {
-			continue
-		}
-		seen[p.log] = true
-		content, err := os.ReadFile(p.log)
-		if err != nil {
-			fmt.Fprintf(&b, "--- %s: %v\n", filepath.Base(p.log), err)
-			continue
-		}
-		list := strings.Split(strings.TrimSpace(string(content)), "\n")
-		fmt.Fprintf(&b, "--- %s\n%s\n", filepath.Base(p.log), strings.Join(list[max(0, len(list)-lines):], "\n"))
-	}
-	return b.String()
-}
+func (s *Stack) Logs(lines int) string { return s.servers.Logs(lines) }
 
 // certificates reads a chain of PEM certificates as DER, in its order.
 func certificates(content []byte) ([][]byte, error) {

@@ -9,10 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	ct "github.com/google/certificate-transparency-go"
 	"github.com/google/certificate-transparency-go/tls"
+
+	"github.com/seed-161fc314/assay/internal/interop/server"
 )
 
 // precertificate gives a precertificate and its issuer, as Fulcio offers them
@@ -156,7 +156,7 @@ func TestIssuerTokens(t *testing.T) {
 
 func fetch(t *testing.T, url string, into any) {
 	t.Helper()
-	content, err := (&process{url: url, transport: &http.Transport{}}).get(t.Context(), "")
+	content, err := (&server.Process{URL: url, Transport: &http.Transport{}}).Get(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,46 +201,5 @@ func TestLongDirectory(t *testing.T) {
 	_, err := Start(t.Context(), Config{Dir: "/" + strings.Repeat("a", 80), Peers: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "too long a path") {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestListens: that something listens on a process's port is not enough; the
-// process must be who listens.
-func TestListens(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := exec.Command("cat")
-	input, err := other.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		input.Close()
-		if err := other.Wait(); err != nil {
-			t.Error(err)
-		}
-	}()
-	self := &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}
-	for name, test := range map[string]struct {
-		process process
-		want    bool
-	}{
-		"itself":       {process{port: port, command: self}, true},
-		"another":      {process{port: port, command: other}, false},
-		"another port": {process{port: "1", command: self}, false},
-	} {
-		if got, err := test.process.listens(); err != nil || got != test.want {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
 	}
 }
