@@ -2,8 +2,13 @@ package kyverno_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/seed-161fc314/assay/internal/domain/verdict"
+	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
 )
 
 func TestLoadRefuses(t *testing.T) {
@@ -152,19 +157,35 @@ func FuzzLoad(f *testing.F) {
 	for _, name := range []string{"pandas.yaml", "base-image.yaml"} {
 		f.Add(withKey(file(f, name), ci.pem))
 	}
+	collection, err := os.ReadDir("testdata/collection")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, entry := range collection {
+		f.Add(withKey(file(f, "collection/"+entry.Name()), ci.pem))
+	}
 	f.Add("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec: {rules: [{verifyImages: [{attestations: [{conditions: [{any: []}]}]}]}]}")
 	f.Fuzz(func(t *testing.T, content string) {
 		p, err := load(content)
 		if err != nil {
 			return
 		}
-		checks, err := p.Judge(t.Context(), input())
-		if err == nil && len(failures(checks)) == 0 {
+		known := input()
+		known.Request = asked()
+		for _, in := range []policy.Input{input(), known} {
+			if extractor, ok := p.(policy.Extractor); ok {
+				_, _ = extractor.Extract(in.Request)
+			}
+			checks, err := p.Judge(t.Context(), in)
+			if err != nil {
+				continue
+			}
 			for _, c := range checks {
-				if c.Outcome.String() != "skipped" {
-					t.Fatalf("admitted without evidence: %+v", checks)
+				if c.Outcome == verdict.Passed {
+					t.Fatalf("proven without evidence: %+v", checks)
 				}
 			}
+			_ = kyverno.Denial("Pod/a/b", []verdict.Verdict{{Reference: "a", Checks: checks}}, []policy.Policy{p})
 		}
 	})
 }
