@@ -444,6 +444,9 @@ func (j *judge) deciding(a attestation, name string, p party) ([]trust.Claim, *v
 		}
 	}
 	current, superseded, future := trust.Newest(family, j.now)
+	if j.policy.every {
+		current, superseded = append(current, superseded...), nil
+	}
 	var wanted []trust.Claim
 	for _, claim := range current {
 		if sameType(a.predicateType, claim.Type()) {

@@ -13,6 +13,10 @@ import (
 	"github.com/seed-161fc314/assay/predicate"
 )
 
+// every is the annotation that has all attestations of a type satisfy the
+// conditions, as in Kyverno, and not the newest alone.
+const every = "assay.sh/every-attestation"
+
 // allowSample is the annotation that lets evidence from the built-in sample
 // of advisories count, for demonstrations.
 const allowSample = "assay.sh/allow-sample"
@@ -97,7 +101,7 @@ func Load(document strictyaml.Document, material policy.Material) (policy.Policy
 
 // head compiles what a policy says of all of its rules.
 func (l loader) head(spec documentSpec) (*verifier, error) {
-	p := &verifier{allowSample: spec.Metadata.Annotations[allowSample] == "true", one: spec.Spec.ApplyRules == "One"}
+	p := &verifier{allowSample: spec.Metadata.Annotations[allowSample] == "true", every: spec.Metadata.Annotations[every] == "true", one: spec.Spec.ApplyRules == "One"}
 	top := []string{"spec"}
 	switch {
 	case spec.Metadata.Name == "":

@@ -46,7 +46,8 @@
 //   - docs/divergences.md lists all differences of operators, functions and
 //     templates; the oracle tests know no others.
 //   - The newest attestation per signer, family of types and tool decides, and
-//     one dated in the future never counts (Kyverno: all must hold, for ever).
+//     one dated in the future never counts (Kyverno: all must hold, for ever;
+//     the annotation assay.sh/every-attestation: "true" asks for that).
 //   - An attestation without attestors is refused (Kyverno: anybody's), and so
 //     is a certificate chain without a certificate.
 //   - Nobody counts twice in a set of attestors, nor in the sets within it.
@@ -72,6 +73,8 @@ type verifier struct {
 	// namespace is that of a Policy, "" for a ClusterPolicy.
 	namespace   string
 	allowSample bool
+	// every says that older attestations must satisfy the conditions too.
+	every bool
 	// one says that the first rule that judges an image is the last.
 	one bool
 	// tolerant says that a fault does not close the door.

@@ -105,6 +105,13 @@ func TestBypasses(t *testing.T) {
 		allowed(t, p, input(signature, bad, good))
 		denied(t, p, input(signature, ci.attest(t, vulnType, report(tuesday, "", critical)), ci.attest(t, vulnType, report(monday, ""))))
 	})
+	t.Run("kyverno 4116 as in Kyverno", func(t *testing.T) {
+		annotated := strings.Replace(withKey(file(t, "pandas.yaml"), ci.pem), "  annotations:\n", "  annotations:\n    assay.sh/every-attestation: \"true\"\n", 1)
+		p := mustLoad(t, annotated)
+		bad, good := ci.attest(t, vulnType, report(monday, "", critical)), ci.attest(t, vulnType, report(tuesday, ""))
+		denied(t, p, input(signature, bad, good), "CVE-2023-47248")
+		allowed(t, p, input(signature, ci.attest(t, vulnType, report(monday, "")), good))
+	})
 	t.Run("a pinned image escapes repo:*", func(t *testing.T) {
 		tagged := mustLoad(t, strings.Replace(ruled{}.yaml(ci.pem), `["*"]`, `["registry.example.com/ml/pandas-processor:*"]`, 1))
 		in := input()
