@@ -23,6 +23,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/intoto"
 	"github.com/seed-161fc314/assay/internal/format/manifest"
 	"github.com/seed-161fc314/assay/internal/job/gate"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -56,6 +57,7 @@ webhook does, for scripts that read that.`,
 			if err := asked.extract(set.policies, files); err != nil {
 				return err
 			}
+			host.warnOfSecrets(set.policies, asked.questions)
 			return runCheck(cmd.Context(), host, g, asked.questions, func(answers []answered) error { return host.printAnswers(answers, format, set) })
 		},
 	}
@@ -120,6 +122,28 @@ func (a *asking) extract(policies []policy.Policy, files []string) error {
 		return fmt.Errorf("%s: no workload with an image was found, so nothing was decided", strings.Join(files, ", "))
 	}
 	return nil
+}
+
+// warnOfSecrets names the secrets by which policies would log in to registries.
+func (h *Host) warnOfSecrets(policies []policy.Policy, questions []question) {
+	named := map[string]bool{}
+	for _, q := range questions {
+		r, err := oci.Parse(q.Reference)
+		if err != nil {
+			continue // the gate says what is wrong with it
+		}
+		image := policy.Image{Registry: r.Registry, Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Pinned: !r.Digest.IsZero()}
+		for _, p := range policies {
+			c, ok := p.(policy.Credentialed)
+			if !ok {
+				continue
+			}
+			if names := c.CredentialsFor(image, q.Request); len(names) > 0 && !named[p.Name()] {
+				named[p.Name()] = true
+				h.warn("%s names secrets for its registries (%s); they are not read here, and Docker's configuration is used", p.Name(), strings.Join(names, ", "))
+			}
+		}
+	}
 }
 
 // ask adds a question of an object.

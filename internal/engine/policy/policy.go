@@ -134,6 +134,15 @@ type Elsewhere interface {
 	Elsewhere(Image, Request) []string
 }
 
+// Credentialed is a Policy that names secrets with credentials for its
+// registries ("NAMESPACE/NAME", or "NAME" where Kyverno runs): those that it names
+// for an image and a request. They open registries and prove nothing; a door that
+// does not read them says so.
+type Credentialed interface {
+	Policy
+	CredentialsFor(Image, Request) []string
+}
+
 // Extractor is a Policy that knows where kinds of objects name images. A door
 // asks about what it finds besides what the door finds itself.
 type Extractor interface {

@@ -250,7 +250,7 @@ func (l loader) verify(path []string, spec policySpec, r rule, index int, v veri
 		return b, err
 	}
 	b.pinned = v.MutateDigest != nil && !*v.MutateDigest && (v.VerifyDigest == nil || *v.VerifyDigest)
-	if err := l.credentials(at(path, "imageRegistryCredentials"), v.ImageRegistryCredentials); err != nil {
+	if b.secrets, err = l.credentials(at(path, "imageRegistryCredentials"), v.ImageRegistryCredentials); err != nil {
 		return b, err
 	}
 	if len(v.Attestors) == 0 && len(v.Attestations) == 0 {

@@ -35,7 +35,7 @@ func TestLoadRefuses(t *testing.T) {
 		"autogen":              {pandas, "  annotations:\n", "  annotations:\n    pod-policies.kyverno.io/autogen-controllers: Deployment,Service\n", "want none, or a list of DaemonSet"},
 		"registry":             {base, "required: false", "imageRegistryCredentials: {allowInsecureRegistry: true}", "allowInsecureRegistry: is not supported: who answers"},
 		"provider":             {base, "required: false", "imageRegistryCredentials: {providers: [ibm]}", "providers[0]: want one of default, amazon, azure, github, google"},
-		"pull secrets":         {base, "required: false", "imageRegistryCredentials: {secrets: [a]}", "secrets: are not read here"},
+		"pull secrets":         {base, "required: false", "imageRegistryCredentials: {secrets: ['{{ request.name }}']}", "secrets[0]: want the name of a secret as static text"},
 		"notary":               {base, "required: false", "type: Notary", "type: Notary is not supported: Notary Project signatures"},
 		"type of verifyImage":  {base, "required: false", "type: GPG", "want Cosign or SigstoreBundle"},
 		"misspelt":             {pandas, "publicKeys", "publicKey", `did you mean "publicKeys"?`},

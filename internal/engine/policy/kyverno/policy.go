@@ -6,7 +6,8 @@
 // does. What a policy says and is not supported here (a field, an operator, a
 // function) is an error when it is loaded, never skipped; docs/kyverno.md has
 // every field. A policy is also a policy.Tolerant (failurePolicy),
-// policy.Elsewhere (repository) and policy.Extractor (imageExtractors).
+// policy.Elsewhere (repository), policy.Extractor (imageExtractors) and
+// policy.Credentialed (imageRegistryCredentials).
 //
 // What fields mean at a gate that is no cluster:
 //
@@ -98,6 +99,8 @@ type rule struct {
 type verifyBlock struct {
 	references, skipped []glob
 	action              action
+	// secrets have credentials for registries.
+	secrets []string
 	// pinned says that a workload must name a digest itself.
 	pinned       bool
 	attestors    []attestorSet

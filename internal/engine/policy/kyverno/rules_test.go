@@ -485,3 +485,17 @@ func TestExtractors(t *testing.T) {
 		}
 	})
 }
+
+func TestCredentialsFor(t *testing.T) {
+	ci := newSigner(t)
+	p := mustLoad(t, ruled{match: "{any: [{resources: {kinds: [Pod], namespaces: [ml]}}]}", verify: "imageRegistryCredentials: {providers: [default, amazon], secrets: [pull, ml/pull, pull]}"}.yaml(ci.pem))
+	c, ok := p.(policy.Credentialed)
+	if !ok || fmt.Sprint(c.CredentialsFor(image, asked())) != "[pull ml/pull]" {
+		t.Errorf("%v", ok)
+	}
+	other := asked()
+	other.Namespace = "web"
+	if got := c.CredentialsFor(image, other); got != nil {
+		t.Errorf("of another namespace: %q", got)
+	}
+}
