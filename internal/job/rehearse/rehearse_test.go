@@ -196,3 +196,55 @@ func TestDifferences(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestKyvernoKinds: identities, certificates of nobody's root, key services and
+// other repositories need nothing in a rehearsal.
+func TestKyvernoKinds(t *testing.T) {
+	const text = `apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: kinds}
+spec:
+  rules:
+  - name: r
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    verifyImages:
+    - imageReferences: ["*"]
+      attestors:
+      - entries:
+        - keyless: {issuer: https://accounts.example.com, subject: "*@example.com"}
+        - keys: {kms: "awskms:///alias/a"}
+        - repository: registry.example.com/signatures
+          keys: {publicKeys: k8s://a/b}
+        - attestor: {count: 1, entries: [{keyless: {issuer: https://accounts.example.com, subject: a}}, {keyless: {issuer: https://accounts.example.com, subject: b}}]}
+`
+	c := company(t)
+	p := load(t, text, c)
+	image, err := rehearse.Image("registry.example.com/app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide := func(signers ...string) verdict.Decision {
+		var evidence []trust.Evidence
+		for _, signer := range signers {
+			e, err := c.Signature("r/attestors[0].entries["+signer, image.Name(), image.Digest, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			evidence = append(evidence, e)
+		}
+		v, err := rehearse.Decide(t.Context(), rehearse.Scene{Policies: []policy.Policy{p}, Image: image, Evidence: evidence, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Decision
+	}
+	if got := decide("0]", "1]", "2]", "3].attestor.entries[1]"); got != verdict.Allow {
+		t.Errorf("all of them: %s", got)
+	}
+	for i := range 4 {
+		signers := slices.Delete([]string{"0]", "1]", "2]", "3].attestor.entries[1]"}, i, i+1)
+		if got := decide(signers...); got != verdict.Deny {
+			t.Errorf("without %d: %s", i, got)
+		}
+	}
+}

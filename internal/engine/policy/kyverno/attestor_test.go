@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-161fc314/assay/internal/domain/identity"
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/kyverno"
@@ -281,8 +282,8 @@ func TestKeyless(t *testing.T) {
 		"exact":          {issuer + ", subject: '" + release.Subject + "'", []identity.Certificate{release}, []identity.Certificate{evil, around, elsewhere}},
 		"wildcards":      {issuer + ", subject: 'https://github.com/acme/*'", []identity.Certificate{release}, []identity.Certificate{evil, around, elsewhere}},
 		"question marks": {issuer + ", subject: 'https://github.com/acme/a??/*'", []identity.Certificate{release}, []identity.Certificate{evil}},
-		// CVE-2025-29778: the expressions were not looked at.
-		"expression":       {issuer + `, subjectRegExp: 'https://github\.com/acme/.+'`, []identity.Certificate{release}, []identity.Certificate{evil, around, elsewhere}},
+		// The expressions were not looked at.
+		"CVE-2025-29778":   {issuer + `, subjectRegExp: 'https://github\.com/acme/.+'`, []identity.Certificate{release}, []identity.Certificate{evil, around, elsewhere}},
 		"issuer's":         {`issuerRegExp: 'https://token\.actions\.githubusercontent\.com', subject: '*'`, []identity.Certificate{release, evil}, []identity.Certificate{elsewhere}},
 		"extensions":       {issuer + ", subject: '*', additionalExtensions: {githubWorkflowTrigger: push, githubWorkflowRepository: 'acme/*'}", []identity.Certificate{release}, []identity.Certificate{pull}},
 		"extension absent": {issuer + ", subject: '*', additionalExtensions: {githubWorkflowSha: '*'}", nil, []identity.Certificate{release}},
@@ -466,8 +467,10 @@ func TestCertificates(t *testing.T) {
 		"cert: " + quoted(leafPEM) + ", certChain: " + quoted(otherTop): "does not lead to the last one of the chain",
 		"cert: " + quoted(topPEM):         "is a certificate authority's own",
 		"cert: " + quoted(leafPEM+topPEM): "want one certificate, found 2",
-		"certChain: " + quoted(topPEM):    "anybody to whom this authority gave a certificate could sign",
-		"cert: " + quoted(a.pem):          `a block is a "PUBLIC KEY"`,
+		// CVE-2026-32280: chains as long as whoever writes them likes.
+		"cert: " + quoted(leafPEM) + ", certChain: " + quoted(strings.Repeat(topPEM, limit.Chain+1)): "bound of 16 certificates",
+		"certChain: " + quoted(topPEM): "anybody to whom this authority gave a certificate could sign",
+		"cert: " + quoted(a.pem):       `a block is a "PUBLIC KEY"`,
 	} {
 		if _, err := load(attestors(entry(text), "")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
