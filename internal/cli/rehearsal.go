@@ -90,13 +90,29 @@ func (r *rehearsal) read(path string) error {
 	return nil
 }
 
-// workloads are those of a manifest.
+// workloads are those of a manifest, with the images that policies find in them.
 func (r *rehearsal) workloads(path string) ([]manifest.Workload, error) {
 	content, err := r.host.readFile(r.path(path), limit.Policy)
 	if err != nil {
 		return nil, err
 	}
-	return manifest.Read(r.path(path), content)
+	objects, err := manifest.Objects(r.path(path), content)
+	for i, w := range objects {
+		for _, p := range r.policies {
+			extractor, ok := p.(policy.Extractor)
+			if !ok {
+				continue
+			}
+			found, err := extractor.Extract(request(w, "", "default", r.around))
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range found {
+				objects[i].Images = append(objects[i].Images, manifest.ImageUse{Path: e.Path, Reference: e.Reference, Line: w.Line})
+			}
+		}
+	}
+	return objects, err
 }
 
 // evidence makes the pieces that a test lists.
