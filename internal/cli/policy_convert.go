@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/engine/policy/convert"
+	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/rehearse"
 )
@@ -73,7 +74,7 @@ func runConvert(ctx context.Context, host *Host, paths []string, output string) 
 		}
 	}
 	if lost > 0 {
-		return &deniedError{text: fmt.Sprintf("%d rules were not converted", lost)}
+		return &deniedError{text: explain.Count(lost, "rule was", "rules were") + " not converted"}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
+	"github.com/seed-161fc314/assay/predicate"
 )
 
 // Note is something that a reader of a converted policy must know.
@@ -141,11 +142,17 @@ func (c *converter) attestation(path []string, target *targetPolicy, s *signers,
 		c.lose(path, "attestation %s has no attestors: anybody could have made it", uri)
 		return false
 	}
+	if family := predicate.Family(uri); family == predicate.TypeCycloneDX || family == predicate.TypeSPDX {
+		c.note(path, "an SBOM that lists no component does not satisfy it")
+	}
 	checks, age := c.conditions(path, uri, a.Conditions)
 	for n, set := range a.Attestors {
 		names, threshold, ok := s.set(append(path[:len(path):len(path)], "attestors", strconv.Itoa(n)), set)
 		if !ok {
 			return false
+		}
+		if len(names) > max(threshold, 1) {
+			c.note(append(path[:len(path):len(path)], "attestors", strconv.Itoa(n)), "what any of the %d signers says of %s counts: in Kyverno one of them who is content is enough", len(names), uri)
 		}
 		name := a.Name
 		if name == "" {

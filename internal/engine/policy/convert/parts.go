@@ -100,16 +100,17 @@ type signers struct {
 func (s *signers) set(path []string, set sourceAttestors) (names []string, threshold int, ok bool) {
 	for i, entry := range set.Entries {
 		at := append(path[:len(path):len(path)], "entries", strconv.Itoa(i))
-		for entry.Attestor != nil {
-			entry = *entry.Attestor
+		one := s.entry
+		if entry.Attestor != nil {
+			one = s.alone
 		}
-		made, why := s.entry(at, entry)
+		made, why := one(at, entry)
 		if why != "" {
 			s.lose(at, "%s", why)
 			return nil, 0, false
 		}
-		for _, one := range made {
-			names = append(names, s.add(one))
+		for _, party := range made {
+			names = append(names, s.add(party))
 		}
 	}
 	threshold = len(names)
@@ -124,6 +125,19 @@ func (s *signers) set(path []string, set sourceAttestors) (names []string, thres
 		threshold = 0
 	}
 	return names, threshold, true
+}
+
+// alone converts a set within a set, which has a place where it is one signer.
+func (s *signers) alone(path []string, e sourceEntry) (made []targetSigner, why string) {
+	const no = "a set of attestors within another is not converted, unless it is one signer"
+	if len(e.Attestor.Entries) != 1 || e.Attestor.Entries[0].Attestor != nil || e.Attestor.Count != nil && *e.Attestor.Count > 1 {
+		return nil, no
+	}
+	made, why = s.entry(append(path[:len(path):len(path)], "attestor", "entries", "0"), e.Attestor.Entries[0])
+	if why == "" && len(made) != 1 {
+		why = no
+	}
+	return made, why
 }
 
 // add gives the name of a signer, the same for the same.

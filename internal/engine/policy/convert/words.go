@@ -69,7 +69,7 @@ type (
 		Keys         *sourceKeys        `json:"keys"`
 		Keyless      *sourceKeyless     `json:"keyless"`
 		Certificates *sourceCertificate `json:"certificates"`
-		Attestor     *sourceEntry       `json:"attestor"`
+		Attestor     *sourceAttestors   `json:"attestor"`
 		Annotations  map[string]string  `json:"annotations"`
 		Repository   string             `json:"repository"`
 	}

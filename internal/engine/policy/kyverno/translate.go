@@ -87,11 +87,15 @@ func translate(s conditionSpec, timeField string) Translated {
 		if t.MaxAge = maxAge(c, timeField); t.MaxAge > 0 {
 			return nil
 		}
-		key, err := celOf(c.key)
+		key, lists, err := celOf(c.key)
 		if err != nil {
 			return fmt.Errorf("key %s: %w", c.keyText, err)
 		}
 		t.Expr, err = comparison(key, strings.ToLower(c.opText), c.value)
+		if len(lists) > 0 && strings.Contains(t.Expr, " ? ") {
+			t.Expr = "(" + t.Expr + ")"
+		}
+		t.Expr = strings.Join(append(lists, t.Expr), " && ")
 		return err
 	}()
 	return t
@@ -128,19 +132,24 @@ func maxAge(c condition, timeField string) time.Duration {
 // celValue is an expression in CEL.
 type celValue struct {
 	text string
-	list bool
+	// list says that it is one; typed is its type where that is known otherwise.
+	list  bool
+	typed string
 }
 
-// celOf translates the key of a condition.
-func celOf(t tree) (celValue, error) {
+// celOf translates the key of a condition. lists are the conditions under which
+// what it goes through is a list: of anything else, JMESPath makes null.
+func celOf(t tree) (key celValue, lists []string, err error) {
 	if t.kind != isTemplate || len(t.template.parts) != 1 || t.template.parts[0].expression == nil {
-		return celValue{}, errors.New("is no single expression in braces")
+		return celValue{}, nil, errors.New("is no single expression in braces")
 	}
 	e := t.template.parts[0].expression
 	if len(e.inner) > 0 {
-		return celValue{}, errors.New("has braces in braces")
+		return celValue{}, nil, errors.New("has braces in braces")
 	}
-	return (&translator{}).node(e.ast, celValue{text: "predicate"})
+	writer := &translator{}
+	key, err = writer.node(e.ast, celValue{text: "predicate"})
+	return key, writer.lists, err
 }
 
 // literalOf is the value of a condition where the policy writes it out.
@@ -184,15 +193,36 @@ func comparison(key celValue, operator string, value tree) (string, error) {
 		if _, number := written.(float64); err == nil && !number && symbol[0] != '=' && symbol != "!=" {
 			err = errValue
 		}
+		guard := typeGuard(key.text, written)
+		switch {
+		case err == nil && !key.takes(guard):
+			err = errValue
+		case symbol == "!=" && key.typed == "":
+			return guard + " && " + key.text + " != " + text, err
+		}
 		return key.text + " " + symbol + " " + text, err
 	}
 	list, isList := written.([]any)
 	if !isList {
+		// A text is read as JSON where it is some, and In and NotIn want nothing else.
+		text, isText := written.(string)
+		if isText && (json.Valid([]byte(text)) || operator == "in" || operator == "notin") {
+			return "", errValue
+		}
 		list = []any{written}
 	}
 	members, err := celLiteral(list)
 	if err != nil {
 		return "", err
+	}
+	same := func(name string) string {
+		if key.typed != "" {
+			return ""
+		}
+		return typeGuard(name, list...) + " && "
+	}
+	if guard := typeGuard("", list...); !key.takes(guard) && (key.typed != "" || strings.HasSuffix(operator, "notin")) {
+		return "", errors.New("the values are of several types, or none is there")
 	}
 	many, one := "", ""
 	switch operator {
@@ -201,16 +231,49 @@ func comparison(key celValue, operator string, value tree) (string, error) {
 	case "allin", "in":
 		many, one = "size(%[1]s) > 0 && %[1]s.all(k, k in %[2]s)", "%[1]s in %[2]s"
 	case "anynotin":
-		many, one = "%[1]s.exists(k, !(k in %[2]s))", "!(%[1]s in %[2]s)"
+		many, one = "%[1]s.exists(k, "+same("k")+"!(k in %[2]s))", same("%[1]s")+"!(%[1]s in %[2]s)"
 	case "allnotin", "notin":
-		many, one = "size(%[1]s) > 0 && %[1]s.all(k, !(k in %[2]s))", "!(%[1]s in %[2]s)"
+		many, one = "size(%[1]s) > 0 && %[1]s.all(k, "+same("k")+"!(k in %[2]s))", same("%[1]s")+"!(%[1]s in %[2]s)"
 	default:
 		return "", fmt.Errorf("operator %s has no translation", operator)
 	}
-	if !key.list { // a field may be a list or not
+	switch {
+	case key.typed != "":
+		many = one
+	case !key.list: // a field may be a list or not
 		many = "type(%[1]s) == list ? " + many + " : " + one
 	}
 	return fmt.Sprintf(many, key.text, members), nil
+}
+
+// typeGuard says in CEL that a key is of the type of what is written; "" where that
+// is of several types, or null. Kyverno compares nothing that is of different
+// types, or compares their texts: what is not equal then is no translation.
+func typeGuard(key string, written ...any) string {
+	guards := map[string]bool{}
+	for _, value := range written {
+		switch value.(type) {
+		case string:
+			guards["type("+key+") == string"] = true
+		case bool:
+			guards["type("+key+") == bool"] = true
+		case float64:
+			guards["(type("+key+") == int || type("+key+") == double)"] = true
+		default:
+			return ""
+		}
+	}
+	for guard := range guards {
+		if len(guards) == 1 {
+			return guard
+		}
+	}
+	return ""
+}
+
+// takes says whether what has this guard can be compared with the value.
+func (v celValue) takes(guard string) bool {
+	return guard != "" && (v.typed == "" || strings.Contains(guard, "== "+v.typed))
 }
 
 // celLiteral writes a value that means itself.

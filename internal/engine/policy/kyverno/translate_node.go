@@ -18,6 +18,20 @@ type translator struct {
 	variables int
 	// guards ask whether what was looked up in elements is there, in order.
 	guards []string
+	// lists ask whether what is gone through is a list, outside of elements.
+	lists []string
+}
+
+// through has a value be a list, or not be gone through.
+func (t *translator) through(value celValue) {
+	text := "type(" + value.text + ") == list"
+	switch {
+	case value.list:
+	case element.MatchString(value.text):
+		t.guard(text)
+	case !slices.Contains(t.lists, text):
+		t.lists = append(t.lists, text)
+	}
 }
 
 // guarding gives what f translates, and the guards that it needs.
@@ -62,7 +76,7 @@ func (t *translator) node(n jmespath.ASTNode, current celValue) (celValue, error
 		if written, ok := n.Value.(string); ok { // in JMESPath it means itself
 			text, err = strconv.Quote(written), nil
 		}
-		return celValue{text, list}, err
+		return celValue{text: text, list: list}, err
 	case jmespath.ASTSubexpression, jmespath.ASTPipe:
 		left, err := t.node(n.Children[0], current)
 		if err != nil {
@@ -141,6 +155,7 @@ func (t *translator) projection(n jmespath.ASTNode, current celValue) (celValue,
 	if err != nil {
 		return celValue{}, err
 	}
+	t.through(list)
 	if n.NodeType == jmespath.ASTFilterProjection {
 		variable := t.variable()
 		condition, _, err := t.guarding(func() (celValue, error) { return t.node(n.Children[2], celValue{text: variable}) })
@@ -150,11 +165,11 @@ func (t *translator) projection(n jmespath.ASTNode, current celValue) (celValue,
 		if !boolean(n.Children[2]) {
 			return celValue{}, errNode
 		}
-		list = celValue{fmt.Sprintf("%s.filter(%s, %s)", list.text, variable, condition.text), true}
+		list = celValue{text: fmt.Sprintf("%s.filter(%s, %s)", list.text, variable, condition.text), list: true}
 	}
 	right := n.Children[1]
 	if right.NodeType == jmespath.ASTIdentity || right.NodeType == jmespath.ASTCurrentNode {
-		return celValue{list.text, true}, nil
+		return celValue{text: list.text, list: true}, nil
 	}
 	variable := t.variable()
 	value, guards, err := t.guarding(func() (celValue, error) { return t.node(right, celValue{text: variable}) })
@@ -165,7 +180,7 @@ func (t *translator) projection(n jmespath.ASTNode, current celValue) (celValue,
 	if len(guards) > 0 {
 		text += fmt.Sprintf(".filter(%s, %s)", variable, strings.Join(guards, " && "))
 	}
-	return celValue{fmt.Sprintf("%s.map(%s, %s)", text, variable, value.text), true}, nil
+	return celValue{text: fmt.Sprintf("%s.map(%s, %s)", text, variable, value.text), list: true}, nil
 }
 
 // flatten: where lists are lists of lists, one level of them is taken away.
@@ -177,7 +192,8 @@ func (t *translator) flatten(n jmespath.ASTNode, current celValue) (celValue, er
 	if list.list {
 		list.text += ".flatten()"
 	}
-	return celValue{list.text, true}, nil
+	t.through(list)
+	return celValue{text: list.text, list: true}, nil
 }
 
 // logic guards each comparison by itself, so that an alternative that looks at
@@ -245,17 +261,17 @@ func (t *translator) function(n jmespath.ASTNode, current celValue) (celValue, e
 	}
 	switch {
 	case name == "length" && len(arguments) == 1:
-		return celValue{text: "size(" + arguments[0].text + ")"}, nil
+		return celValue{text: "size(" + arguments[0].text + ")", typed: "int"}, nil
 	case name == "starts_with" && len(arguments) == 2:
-		return celValue{text: arguments[0].text + ".startsWith(" + arguments[1].text + ")"}, nil
+		return celValue{text: arguments[0].text + ".startsWith(" + arguments[1].text + ")", typed: "bool"}, nil
 	case name == "ends_with" && len(arguments) == 2:
-		return celValue{text: arguments[0].text + ".endsWith(" + arguments[1].text + ")"}, nil
+		return celValue{text: arguments[0].text + ".endsWith(" + arguments[1].text + ")", typed: "bool"}, nil
 	case name == "to_lower" && len(arguments) == 1:
-		return celValue{text: arguments[0].text + ".lowerAscii()"}, nil
+		return celValue{text: arguments[0].text + ".lowerAscii()", typed: "string"}, nil
 	case name == "to_upper" && len(arguments) == 1:
-		return celValue{text: arguments[0].text + ".upperAscii()"}, nil
+		return celValue{text: arguments[0].text + ".upperAscii()", typed: "string"}, nil
 	case name == "regex_match" && len(arguments) == 2:
-		return celValue{text: "string(" + arguments[1].text + ").matches(" + arguments[0].text + ")"}, nil
+		return celValue{text: arguments[1].text + ".matches(" + arguments[0].text + ")", typed: "bool"}, nil
 	}
 	return celValue{}, fmt.Errorf("%s() %w", name, errNode)
 }

@@ -26,17 +26,17 @@ func translated(t *testing.T, key, operator, value string) kyverno.Translated {
 func TestTranslate(t *testing.T) {
 	for _, c := range [][4]string{
 		{"{{ builder.id }}", "Equals", `"https://example.com/b"`, `predicate.builder.id == "https://example.com/b"`},
-		{"{{ a.\"b-c\" }}", "NotEquals", `true`, `predicate.a["b-c"] != true`},
+		{"{{ a.\"b-c\" }}", "NotEquals", `true`, `type(predicate.a["b-c"]) == bool && predicate.a["b-c"] != true`},
 		{"{{ a[1].b }}", "GreaterThanOrEquals", `2.5`, `predicate.a[1].b >= 2.5`},
 		{"{{ length(components) }}", "GreaterThan", `0`, `size(predicate.components) > 0`},
-		{"{{ components[].name }}", "AllIn", `["a","b"]`, `size(predicate.components.filter(x, has(x.name)).map(x, x.name)) > 0 && predicate.components.filter(x, has(x.name)).map(x, x.name).all(k, k in ["a", "b"])`},
-		{"{{ a }}", "AnyNotIn", `["x"]`, `type(predicate.a) == list ? predicate.a.exists(k, !(k in ["x"])) : !(predicate.a in ["x"])`},
-		{"{{ list[?a=='1' || starts_with(b, '2')] | length(@) }}", "Equals", `0`, `size(predicate.list.filter(x, ((has(x.a) && x.a == "1") || x.b.startsWith("2")))) == 0`},
-		{"{{ list[?a!='1'].b.c }}", "AnyIn", `["y"]`, `predicate.list.filter(x, x.a != "1").filter(x2, has(x2.b) && has(x2.b.c)).map(x2, x2.b.c).exists(k, k in ["y"])`},
-		{"{{ r[].v[?s=='C'][] | length(@) }}", "Equals", `0`, `size(predicate.r.filter(x, has(x.v)).map(x, x.v.filter(x2, (has(x2.s) && x2.s == "C"))).flatten()) == 0`},
+		{"{{ components[].name }}", "AllIn", `["a","b"]`, `type(predicate.components) == list && size(predicate.components.filter(x, has(x.name)).map(x, x.name)) > 0 && predicate.components.filter(x, has(x.name)).map(x, x.name).all(k, k in ["a", "b"])`},
+		{"{{ a }}", "AnyNotIn", `["x"]`, `type(predicate.a) == list ? predicate.a.exists(k, type(k) == string && !(k in ["x"])) : type(predicate.a) == string && !(predicate.a in ["x"])`},
+		{"{{ list[?a=='1' || starts_with(b, '2')] | length(@) }}", "Equals", `0`, `type(predicate.list) == list && size(predicate.list.filter(x, ((has(x.a) && x.a == "1") || x.b.startsWith("2")))) == 0`},
+		{"{{ list[?a!='1'].b.c }}", "AnyIn", `["y"]`, `type(predicate.list) == list && predicate.list.filter(x, x.a != "1").filter(x2, has(x2.b) && has(x2.b.c)).map(x2, x2.b.c).exists(k, k in ["y"])`},
+		{"{{ r[].v[?s=='C'][] | length(@) }}", "Equals", `0`, `type(predicate.r) == list && size(predicate.r.filter(x, has(x.v) && type(x.v) == list).map(x, x.v.filter(x2, (has(x2.s) && x2.s == "C"))).flatten()) == 0`},
 		{"{{ image.path }}", "Equals", `"app"`, `image.repository == "app"`},
 		{"{{ request.namespace }}", "Equals", `"ml"`, `request.namespace == "ml"`},
-		{"{{ regex_match('^a.c$', x) }}", "Equals", `true`, `string(predicate.x).matches("^a.c$") == true`},
+		{"{{ regex_match('^a.c$', x) }}", "Equals", `true`, `predicate.x.matches("^a.c$") == true`},
 	} {
 		if got := translated(t, c[0], c[1], c[2]); got.Lost != nil || got.Expr != c[3] || got.MaxAge != 0 {
 			t.Errorf("%s %s %s\ngot  %s (%v)\nwant %s", c[0], c[1], c[2], got.Expr, got.Lost, c[3])
