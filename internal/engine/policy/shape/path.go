@@ -51,9 +51,9 @@ func (p Path) Name() string {
 // String is the path as people write it: scanner.result.Results[].Target.
 func (p Path) String() string {
 	var b strings.Builder
-	for _, step := range p {
+	for i, step := range p {
 		switch {
-		case step.kind == each:
+		case step.kind == each || step.kind == merge && i > 0 && p[i-1].kind != each:
 			b.WriteString("[]")
 		case step.kind == whichever:
 			b.WriteString(".*")

@@ -57,7 +57,7 @@ type Shape struct {
 func (s Shape) follow(n *node) *node {
 	if n != nil && n.link != "" {
 		target := *s.definitions[n.link]
-		target.foreign = target.foreign || n.foreign
+		target.foreign, target.loose = target.foreign || n.foreign, target.loose || n.loose
 		return &target
 	}
 	return n
@@ -109,6 +109,19 @@ func (s Shape) Follow(path Path) Place {
 	place.Open = current.kind == anything
 	place.Words = current.words
 	return place
+}
+
+// leads says whether a path can be there.
+func (s Shape) leads(path Path) bool {
+	current := s.follow(s.root)
+	for _, step := range path {
+		next, _ := s.step(current, step)
+		if next == nil {
+			return current.kind == anything
+		}
+		current = s.follow(next)
+	}
+	return true
 }
 
 // step gives what one step leads to, or why it leads nowhere.

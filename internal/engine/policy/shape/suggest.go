@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/seed-161fc314/assay/predicate"
 )
 
 // deepest is how far into a shape suggestions look, most how many places.
@@ -52,6 +54,9 @@ func sortedFields(n *node) []string {
 // same fields with a list between them, a name that is written nearly so, or
 // one that has the same words.
 func (s Shape) near(path Path, i int) string {
+	if corrected := s.corrected(path, i); corrected != "" {
+		return corrected
+	}
 	wanted := names(path)
 	best, bestScore := "", 0
 	s.walk(func(p Path, n *node) {
@@ -78,6 +83,43 @@ func (s Shape) near(path Path, i int) string {
 	})
 	if bestScore == 0 {
 		return ""
+	}
+	return best
+}
+
+// corrected is the path with the step at position i written otherwise, where
+// all of it can then be there.
+func (s Shape) corrected(path Path, i int) string {
+	parent := s.follow(s.root)
+	for _, step := range path[:i] {
+		next, _ := s.step(parent, step)
+		parent = s.follow(next)
+	}
+	if parent.kind == list && path[i].kind == field {
+		longer := path[:i].With(Each()).With(path[i:]...)
+		if s.leads(longer) {
+			return longer.String()
+		}
+	}
+	if parent.kind == object && path[i].kind == each && i > 0 {
+		shorter := path[:i].With(path[i+1:]...)
+		if s.leads(shorter) {
+			return shorter.String()
+		}
+	}
+	best, distance := "", 3
+	for _, name := range sortedFields(parent) {
+		d := edits(name, path[i].name)
+		if strings.EqualFold(name, path[i].name) {
+			d = 0
+		}
+		if d >= distance {
+			continue
+		}
+		renamed := path[:i].With(Field(name)).With(path[i+1:]...)
+		if s.leads(renamed) {
+			best, distance = renamed.String(), d
+		}
 	}
 	return best
 }
@@ -112,13 +154,14 @@ func Elsewhere(uri string, path Path) (other string, place string, ok bool) {
 		return "", "", false
 	}
 	best := 0
-	for _, candidateType := range Types() {
+	types := append([]string{predicate.TypeCosignVuln, predicate.TypeVulnsV02, predicate.TypeProvenanceV1}, Types()...)
+	for _, candidateType := range types {
 		if candidateType == canonical(uri) {
 			continue
 		}
 		s, _ := Of(candidateType)
 		s.walk(func(p Path, n *node) {
-			if n.kind != scalar || len(p) == 0 {
+			if n.kind != scalar || len(p) == 0 || s.Follow(p).Foreign != "" {
 				return
 			}
 			have := tokens(strings.Join(append(names(p), n.words...), " "))
@@ -134,7 +177,7 @@ func Elsewhere(uri string, path Path) (other string, place string, ok bool) {
 			if n.words != nil {
 				score++
 			}
-			if score > best || score == best && len(p.String()) < len(place) {
+			if score > best || score == best && candidateType == other && len(p.String()) < len(place) {
 				best, other, place, ok = score, candidateType, p.String(), true
 			}
 		})
