@@ -1,7 +1,7 @@
 // Package actions writes scan reports for GitHub Actions.
 //
-// Entry points are [Annotate], workflow commands that mark lines of a pull
-// request, and [Summarise], Markdown for a step's summary. Names, paths and
+// Entry points are [Annotate] and, for remarks about files, [Mark], workflow
+// commands that mark lines of a pull request, and [Summarise], Markdown for a step's summary. Names, paths and
 // titles come from the target and from advisories; none of them can become
 // another workflow command, a parameter of one, markup or a link. The package
 // knows neither files nor environment.
@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/component"
 	"github.com/seed-161fc314/assay/internal/domain/finding"
+	"github.com/seed-161fc314/assay/internal/domain/remark"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 )
 
@@ -40,6 +41,27 @@ func command(w io.Writer, level, file string, line int, title string, message []
 	}
 	_, err := fmt.Fprintf(w, "::%s %s::%s\n", level, strings.Join(parameters, ","), data.Replace(strings.Join(message, "\n")))
 	return err
+}
+
+// Mark writes one workflow command for each remark, errors first: GitHub shows
+// ten of a level in a step.
+func Mark(w io.Writer, remarks []remark.Remark) error {
+	sorted := slices.Clone(remarks)
+	slices.SortStableFunc(sorted, func(a, b remark.Remark) int { return int(b.Level) - int(a.Level) })
+	for _, r := range sorted {
+		level := r.Level.String()
+		if r.Level == remark.Note {
+			level = "notice"
+		}
+		message := []string{r.Message}
+		if r.Fix != "" {
+			message = append(message, "Fix: "+r.Fix)
+		}
+		if err := command(w, level, r.File, r.Line, r.Rule, message); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // most is how many vulnerabilities one annotation lists; its summary, and every

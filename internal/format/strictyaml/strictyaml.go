@@ -133,6 +133,67 @@ func (d Document) LineOf(path ...string) int {
 	return node.Line
 }
 
+// Position is the line and column, both from 1, of what stands at a path of
+// mapping keys and list indexes: of a plain value itself, and of the key or the
+// element where a mapping or a list stands there. Where the path ends early,
+// they are those of what is nearest above it, and found is false.
+func (d Document) Position(path ...string) (line, column int, found bool) {
+	node, place := d.node, d.node
+	for _, step := range path {
+		key, next := (*yaml.Node)(nil), (*yaml.Node)(nil)
+		switch list := resolve(node); list.Kind {
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(list.Content) {
+				next = list.Content[i]
+			}
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(list.Content); i += 2 {
+				if resolve(list.Content[i]).Value == step {
+					key, next = list.Content[i], list.Content[i+1]
+				}
+			}
+		}
+		if next == nil {
+			return place.Line, place.Column, false
+		}
+		node, place = next, next
+		if key != nil && resolve(next).Kind != yaml.ScalarNode {
+			place = key
+		}
+	}
+	return place.Line, place.Column, true
+}
+
+// KeyPosition is the line and column of the last key of a path itself.
+func (d Document) KeyPosition(path ...string) (line, column int, found bool) {
+	node := d.node
+	for i, step := range path {
+		list := resolve(node)
+		var next *yaml.Node
+		switch list.Kind {
+		case yaml.SequenceNode:
+			if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(list.Content) {
+				next = list.Content[n]
+			}
+		case yaml.MappingNode:
+			for n := 0; n+1 < len(list.Content); n += 2 {
+				if resolve(list.Content[n]).Value != step {
+					continue
+				}
+				if i == len(path)-1 {
+					return list.Content[n].Line, list.Content[n].Column, true
+				}
+				next = list.Content[n+1]
+			}
+		}
+		if next == nil {
+			return 0, 0, false
+		}
+		node = next
+	}
+	return 0, 0, false
+}
+
 // JSON is the document as JSON, with every mapping key as a string.
 func (d Document) JSON() ([]byte, error) {
 	value, err := plain(d.File, d.node)

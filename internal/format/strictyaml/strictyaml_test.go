@@ -129,3 +129,36 @@ func FuzzDocuments(f *testing.F) {
 		}
 	})
 }
+
+func TestPosition(t *testing.T) {
+	documents, err := strictyaml.Documents("f", []byte("a:\n  b:\n  - c: one\n    d: [two, three]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		path         []string
+		line, column int
+		found        bool
+	}{
+		{nil, 1, 1, true},
+		{[]string{"a"}, 1, 1, true},
+		{[]string{"a", "b"}, 2, 3, true},
+		{[]string{"a", "b", "0"}, 3, 5, true},
+		{[]string{"a", "b", "0", "c"}, 3, 8, true},
+		{[]string{"a", "b", "0", "d"}, 4, 5, true},
+		{[]string{"a", "b", "0", "d", "1"}, 4, 14, true},
+		{[]string{"a", "b", "1", "d"}, 2, 3, false},
+		{[]string{"a", "x"}, 1, 1, false},
+	} {
+		line, column, found := documents[0].Position(test.path...)
+		if line != test.line || column != test.column || found != test.found {
+			t.Errorf("%q is at %d:%d, %v; want %d:%d, %v", test.path, line, column, found, test.line, test.column, test.found)
+		}
+	}
+	if line, column, found := documents[0].KeyPosition("a", "b", "0", "c"); line != 3 || column != 5 || !found {
+		t.Errorf("the key c is at %d:%d, %v", line, column, found)
+	}
+	if _, _, found := documents[0].KeyPosition("a", "b", "0"); found {
+		t.Error("an element has a key")
+	}
+}

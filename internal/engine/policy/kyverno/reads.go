@@ -18,11 +18,15 @@ type Looked struct {
 	Alternative bool
 	Index       int
 	Reads       []shape.Read
+	// Said are the reads of its message.
+	Said []shape.Read
 	// Constant says that the condition looks at nothing outside of the policy,
 	// and Holds what it then always gives.
 	Constant, Holds bool
 	// Dated says that it asks how old something is.
 	Dated bool
+	// Patterns are the regular expressions that regex_match is given.
+	Patterns []string
 }
 
 // Reads says which paths of a predicate the conditions of an attestation read
@@ -57,18 +61,23 @@ func look(raw json.RawMessage, l Looked, defined []string) Looked {
 	r := &reader{defined: defined}
 	key := r.operand(s.Key)
 	value := r.operand(s.Value)
-	l.Reads, l.Dated = r.reads, r.dated
+	l.Reads, l.Dated, l.Patterns = r.reads, r.dated, r.patterns
+	if said, err := parseTemplate(s.Message); err == nil {
+		m := &reader{defined: defined}
+		m.tree(tree{kind: isTemplate, template: said})
+		l.Said = m.reads
+	}
 	c, err := parseCondition("", s)
 	if err == nil && !r.evaluates {
 		o := c.evaluate(&environment{})
 		l.Constant, l.Holds = true, o.holds && o.broken == nil
 	}
 	if err == nil && key.known && equality[strings.ToLower(s.Operator)] {
-		r.compare(key, texts(c.value))
+		r.compare(key, writtenTexts(c.value))
 		l.Reads = r.reads
 	}
 	if err == nil && value.known && equality[strings.ToLower(s.Operator)] {
-		r.compare(value, texts(c.key))
+		r.compare(value, writtenTexts(c.key))
 		l.Reads = r.reads
 	}
 	return l
@@ -78,8 +87,8 @@ func look(raw json.RawMessage, l Looked, defined []string) Looked {
 var equality = map[string]bool{"equal": true, "equals": true, "notequal": true, "notequals": true, "in": true, "anyin": true, "allin": true,
 	"notin": true, "anynotin": true, "allnotin": true}
 
-// texts are the texts that an operand writes out and that mean themselves.
-func texts(t tree) []string {
+// writtenTexts are the texts that an operand writes out and that mean themselves.
+func writtenTexts(t tree) []string {
 	value, ok := literalOf(t)
 	if !ok {
 		return nil
@@ -105,6 +114,7 @@ type reader struct {
 	reads   []shape.Read
 	// evaluates says that there is an expression at all.
 	evaluates, dated bool
+	patterns         []string
 	// optional counts the places around that say what holds where nothing is.
 	optional int
 }
@@ -331,6 +341,9 @@ func (r *reader) call(n jmespath.ASTNode, current found) found {
 	if name == "time_since" {
 		r.dated = true
 	}
+	if pattern, isText := patternOf(n); isText && name == "regex_match" {
+		r.patterns = append(r.patterns, pattern)
+	}
 	var arguments []found
 	for _, child := range n.Children {
 		if child.NodeType == jmespath.ASTExpRef {
@@ -360,6 +373,15 @@ func (r *reader) call(n jmespath.ASTNode, current found) found {
 		return first(arguments).element()
 	}
 	return found{}
+}
+
+// patternOf is the first argument of a call, where the policy writes it out.
+func patternOf(n jmespath.ASTNode) (string, bool) {
+	if len(n.Children) == 0 || n.Children[0].NodeType != jmespath.ASTLiteral {
+		return "", false
+	}
+	text, isText := n.Children[0].Value.(string)
+	return text, isText
 }
 
 func first(list []found) found {
