@@ -134,6 +134,10 @@ func (l *linter) imagePattern(at place, all []string, kyverno bool) {
 		if !hasRepository && !kyverno {
 			meant = "docker.io/library/" + pattern
 		}
+		if hasRepository {
+			l.say("pattern-never", at, "begin with the host of the registry; on Docker Hub it is "+meant, "%s names no registry, and a reference always begins with one", pattern)
+			return
+		}
 		f := l.say("pattern-never", at, "write "+meant, "%s names no registry, and a reference always begins with one", pattern)
 		l.edit(f, at, pattern, meant)
 		return
