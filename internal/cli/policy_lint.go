@@ -38,7 +38,7 @@ conditions that no evidence can satisfy, signers that nobody or anybody is, ways
 around the policy, and what does not load. Directories are searched for policies.
 Nothing is contacted, and no key is read.
 
-Errors and warnings end with exit code 1, notes do not. --severity shows, and
+Errors and warnings end with exit code 1, notes never do. --severity shows, and
 counts, some levels only. --fix changes the files where that is safe, and says
 what it changed; everything else in them stays as it is. A comment
 "# assay:ignore RULE REASON" at a line, or above it, takes a finding out.
@@ -139,11 +139,11 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 	return f.outcome(result)
 }
 
-// outcome is the exit code: notes count only where they are asked for alone.
+// outcome is the exit code: notes never count.
 func (f *lintFlags) outcome(result linted) error {
 	counted := 0
 	for _, r := range result.Remarks {
-		if r.Level > remark.Note || slices.Contains(f.severity, "note") && len(f.severity) == 1 {
+		if r.Level > remark.Note {
 			counted++
 		}
 	}
