@@ -54,12 +54,14 @@ var reaches = map[string]string{
 	"github.com/digitorus/timestamp":    "its requests are sent by whoever makes them; only responses are read",
 	"github.com/sigstore/sigstore-go":   "its root and verify packages; clients of logs and TUF come along, and are not called",
 	"k8s.io/apimachinery":               "object metadata types; its wait and net packages are not called",
+	"k8s.io/apiserver":                  "its library of CEL functions, which are pure; an authorizer comes along, and is not called",
 }
 
 // heavy dependencies have exactly one importing package (law 3).
 var heavy = map[string]string{
 	"github.com/google/go-containerregistry/pkg/v1/remote": "internal/port/oci",
 	"github.com/google/cel-go":                             "internal/engine/policy/cel",
+	"k8s.io/apiserver":                                     "internal/engine/policy/cel",
 	"github.com/kyverno/go-jmespath":                       "internal/engine/policy/kyverno",
 	"github.com/CycloneDX/cyclonedx-go":                    "internal/format/cyclonedx",
 	"github.com/spdx/tools-golang":                         "internal/format/spdx",

@@ -17,22 +17,50 @@ type Requirement struct {
 	// the signed content gives. Evidence without a time does not hold then; on
 	// a type that has no time for any evidence it is an error.
 	MaxAge string `json:"maxAge,omitempty"`
-	// Checks are made on each piece of evidence that decides: the newest for
-	// each signer and tool. Without checks it is enough that there is one.
+	// Select says which of the evidence decides.
+	Select Select `json:"select,omitzero"`
+	// Checks are made on each piece of evidence that decides. Without checks it is
+	// enough that there is one.
 	Checks []Check `json:"checks,omitempty"`
 }
+
+// Select says which evidence decides, of what the signers made of the type.
+// What Tools and Expr leave out is as if it were not there; of the rest Which
+// chooses.
+type Select struct {
+	// Which is Newest (the default), for each signer and tool, or All.
+	Which string `json:"which,omitempty"`
+	// Tools are patterns of what made the evidence, as claim.tool has it.
+	Tools []string `json:"tools,omitempty"`
+	// Expr is CEL with the variables of a check about one piece of evidence. It
+	// must be true for evidence that counts; where it cannot be evaluated, the
+	// requirement does not hold.
+	Expr string `json:"expr,omitempty"`
+}
+
+// The words of Select.Which; "" is Newest.
+const (
+	WhichNewest = "Newest"
+	WhichAll    = "All"
+)
 
 // Check is a condition in CEL over what the evidence says. Exactly one of Expr
 // and Deny is set.
 //
-// Variables: predicate (the predicate as it is), claim (type, signer, time,
-// tool), image (reference, registry, repository, tag, digest, platform),
-// request (kind, namespace, name), now. For vulnerability types also findings
-// (id, aliases, package, purl, installed, fixed, severity, score, dependency,
-// path, line) and scan (scanner, packages, unresolved, database, finished); for
-// SBOM types components (name, version, purl, type, dependency, licenses).
-// The functions are CEL's own, with its libraries of strings, lists, sets, math
-// and optional values.
+// Variables: predicate (as it is), claim (type, signer, tool, time, digest,
+// subjects, key, subject, issuer, extensions, annotations, logs, timestamps),
+// image (reference, registry, repository, tag, digest, platform, labels,
+// config), request (kind, namespace, name, user, …), object, oldObject and pod
+// (open), now. By type: findings and scan for vulnerabilities, components for
+// SBOMs, provenance for provenance, tests for test results. evidence is a list
+// of all that decides, each with claim and the variables of its type, and
+// predicates the list of what it says. A check that names no variable of one
+// piece of evidence is made once, any other on each piece.
+//
+// Functions are CEL's, with its libraries of strings, lists, sets, math,
+// comprehensions of two variables and optional values; those of Kubernetes for
+// URLs, regular expressions, lists, quantities, IP addresses and networks, formats
+// and semantic versions; and our own (docs/policies.md).
 type Check struct {
 	// Name is unique in the requirement, and stands in denials.
 	Name string `json:"name"`

@@ -3,7 +3,8 @@
 //
 // Entry points are [Parse] for texts that must be expressions, [Expression] for
 // what Python and conda packages state in their own words, and [Debian],
-// [Alpine] and [RPM] for distributions' packages. The grammar is Annex D of the
+// [Alpine] and [RPM] for distributions' packages; [Allow] makes a list that
+// expressions are held against. The grammar is Annex D of the
 // SPDX specification 2.3; identifiers are those of the SPDX licence list.
 //
 // A text that does not say which licence it means ("BSD", "GPL") gives no
@@ -141,22 +142,31 @@ type parser struct {
 	lookup func(string) string
 }
 
-// parse reads licences joined by and, or and parentheses. lookup gives a
-// licence's expression by its words, or "".
+// parse is tree, written again.
 func parse(text string, lookup func(string) string) (string, error) {
+	n, err := tree(text, lookup)
+	if err != nil {
+		return "", err
+	}
+	return n.text(false), nil
+}
+
+// tree reads licences joined by and, or and parentheses. lookup gives a
+// licence's expression by its words, or "".
+func tree(text string, lookup func(string) string) (node, error) {
 	if len(text) > limit.LicenceText {
-		return "", &limit.Error{What: "a licence statement", Bound: limit.LicenceText, Unit: "bytes"}
+		return node{}, &limit.Error{What: "a licence statement", Bound: limit.LicenceText, Unit: "bytes"}
 	}
 	text = strings.NewReplacer("(", " ( ", ")", " ) ").Replace(text)
 	p := &parser{words: strings.Fields(text), lookup: lookup}
 	n, err := p.or()
 	if err != nil {
-		return "", err
+		return node{}, err
 	}
 	if len(p.words) > 0 {
-		return "", fmt.Errorf("%q is left over", p.words[0])
+		return node{}, fmt.Errorf("%q is left over", p.words[0])
 	}
-	return n.text(false), nil
+	return n, nil
 }
 
 func (p *parser) operator(upper string) bool {

@@ -133,13 +133,24 @@ func glob(pattern, text string) bool {
 	return i == len(p)
 }
 
+// Inspects says whether any expression looks at the configuration of the image.
+func (p *evidencePolicy) Inspects() bool {
+	return slices.ContainsFunc(p.requirements, func(r requirement) bool {
+		return r.selection.counts != nil && r.selection.counts.inspects || slices.ContainsFunc(r.checks, func(c check) bool { return c.inspects })
+	})
+}
+
 // Judge makes every check for every platform of the image.
 func (p *evidencePolicy) Judge(ctx context.Context, input policy.Input) ([]verdict.Check, error) {
 	if len(input.Scopes) == 0 {
 		return nil, errors.New("there is nothing to judge: no manifest was given")
 	}
 	var checks []verdict.Check
+	inspects := p.Inspects()
 	for _, scope := range input.Scopes {
+		if inspects && scope.Config == nil {
+			return nil, errors.New("it looks at the configuration of the image, which was not read")
+		}
 		j := &judge{policy: p, input: input, scope: scope, verified: map[string]verified{}}
 		for _, r := range p.requirements {
 			made, err := j.require(ctx, r)

@@ -18,22 +18,27 @@ import (
 // errCost says that an expression went over its bound.
 var errCost = errors.New("the expression takes more work than its bound allows")
 
+// spent names the bound that an evaluation went over.
+func spent(err error) error {
+	if err != nil && strings.Contains(err.Error(), "cost limit") {
+		return errCost
+	}
+	return err
+}
+
 // make makes the check, and fills result. What does not evaluate is broken,
 // which denies; a done context is an error.
-func (c check) make(ctx context.Context, variables map[string]any, result verdict.Check) (verdict.Check, error) {
+func (c check) make(ctx context.Context, s *scene, result verdict.Check) (verdict.Check, error) {
 	result.Name, result.Message, result.Remedy = c.source.Name, c.source.Message, c.source.Remedy
 	result.Expected = c.source.Expr
 	if c.source.Deny != "" {
 		result.Expected = "nothing in " + c.source.Deny
 	}
-	value, _, err := c.program.ContextEval(ctx, variables)
+	value, err := c.evaluate(ctx, s)
 	if ctx.Err() != nil {
 		return verdict.Check{}, ctx.Err()
 	}
 	if err != nil {
-		if strings.Contains(err.Error(), "cost limit") {
-			err = errCost
-		}
 		return broken(result, err.Error()), nil
 	}
 	var items []ref.Val
@@ -44,9 +49,9 @@ func (c check) make(ctx context.Context, variables map[string]any, result verdic
 	case c.source.Expr != "" && value != types.False:
 		return broken(result, fmt.Sprintf("the expression gives %v, and not true or false", value.Type())), nil
 	case c.source.Expr != "":
-		result.Found = "it does not hold" + c.values(ctx, variables)
+		result.Found = "it does not hold" + c.values(ctx, s)
 		for _, p := range c.culprits {
-			if list, _, err := p.program.ContextEval(ctx, variables); err == nil {
+			if list, _, err := p.program.ContextEval(ctx, s); err == nil {
 				items = append(items, listed(list)...)
 			}
 		}
@@ -89,10 +94,10 @@ func listed(value ref.Val) []ref.Val {
 }
 
 // values spells what the expression looked at.
-func (c check) values(ctx context.Context, variables map[string]any) string {
+func (c check) values(ctx context.Context, s *scene) string {
 	var spelled []string
 	for _, p := range c.operands {
-		if value, _, err := p.program.ContextEval(ctx, variables); err == nil {
+		if value, _, err := p.program.ContextEval(ctx, s); err == nil {
 			spelled = append(spelled, p.text+" is "+compact(value))
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/cel-go/common/types"
+
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -180,7 +182,14 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 			claims = append(claims, claim)
 		}
 	}
-	deciding, superseded, future := trust.Newest(claims, j.input.Now)
+	chosen, unclear, err := j.choose(ctx, r, claims, base)
+	if err != nil {
+		return nil, err
+	}
+	deciding, superseded, future := trust.Newest(chosen, j.input.Now)
+	if r.selection.all {
+		deciding, superseded = append(deciding, superseded...), nil
+	}
 	var refused []rejected
 	for _, claim := range future {
 		made, _ := claim.Time()
@@ -193,7 +202,11 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 				refused = append(refused, other)
 			}
 		}
-		return []verdict.Check{r.missing(base, refused)}, nil
+		missing := r.missing(base, refused)
+		if left := len(claims) - len(chosen); left > 0 {
+			missing.Found += fmt.Sprintf("; select leaves out %s of this type", plural(left, "piece"))
+		}
+		return append([]verdict.Check{missing}, unclear...), nil
 	}
 	present := base
 	if r.met(deciding) {
@@ -211,17 +224,84 @@ func (j *judge) require(ctx context.Context, r requirement) ([]verdict.Check, er
 	for _, other := range refused {
 		present.Evidence = append(present.Evidence, other.named(true))
 	}
-	checks := []verdict.Check{present}
+	return j.weigh(ctx, r, deciding, base, append([]verdict.Check{present}, unclear...))
+}
+
+// weigh makes the checks on all evidence that decides, after those that are
+// made already.
+func (j *judge) weigh(ctx context.Context, r requirement, deciding []trust.Claim, base verdict.Check, checks []verdict.Check) ([]verdict.Check, error) {
+	together := base
+	var views []*view
 	for _, claim := range deciding {
-		made, err := j.hold(ctx, r, claim, base)
-		if err != nil {
-			return nil, err
-		}
+		base.Evidence = []verdict.Evidence{claim.Evidence()}
+		together.Evidence = append(together.Evidence, claim.Evidence())
+		v, made := j.read(r, claim, base)
 		for _, c := range made {
 			checks = merge(checks, c)
 		}
+		if v != nil {
+			views = append(views, v)
+		}
+	}
+	shared := &scene{judge: j, views: views}
+	for _, v := range views {
+		base.Evidence = []verdict.Evidence{v.claim.Evidence()}
+		one := shared.of(v)
+		for _, c := range r.checks {
+			if !c.each {
+				continue
+			}
+			result, err := c.make(ctx, one, base)
+			if err != nil {
+				return nil, err
+			}
+			checks = merge(checks, result)
+		}
+	}
+	for _, c := range r.checks {
+		if c.each || len(views) < len(deciding) { // what cannot be read denies already
+			continue
+		}
+		result, err := c.make(ctx, shared, together)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, result)
 	}
 	return checks, nil
+}
+
+// choose leaves out what a requirement does not count. Where it cannot be said
+// of a piece whether it counts, that is a check that denies.
+func (j *judge) choose(ctx context.Context, r requirement, claims []trust.Claim, base verdict.Check) (chosen []trust.Claim, unclear []verdict.Check, err error) {
+	for _, claim := range claims {
+		if len(r.selection.tools) > 0 && !match(r.selection.tools, claim.Tool()) {
+			continue
+		}
+		if r.selection.counts == nil {
+			chosen = append(chosen, claim)
+			continue
+		}
+		base.Name, base.Expected, base.Evidence = "select", "evidence of which "+r.selection.text+" says whether it counts", []verdict.Evidence{claim.Evidence()}
+		v, err := look(r.family, claim)
+		if err != nil {
+			unclear = merge(unclear, broken(base, err.Error()))
+			continue
+		}
+		shared := &scene{judge: j}
+		value, err := r.selection.counts.evaluate(ctx, shared.of(v))
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case err != nil:
+			unclear = merge(unclear, broken(base, err.Error()))
+		case value == types.True:
+			chosen = append(chosen, claim)
+		case value != types.False:
+			unclear = merge(unclear, broken(base, fmt.Sprintf("the expression gives %v, and not true or false", value.Type())))
+		}
+	}
+	return chosen, unclear, nil
 }
 
 // met says whether enough signers signed, each with another key or identity.
@@ -320,9 +400,9 @@ func (r requirement) remedy() string {
 	return fmt.Sprintf("attest it %s: assay attest %s--type %s --predicate FILE IMAGE", key, flag, short(r.uri))
 }
 
-// hold makes the checks on one claim that decides.
-func (j *judge) hold(ctx context.Context, r requirement, claim trust.Claim, base verdict.Check) ([]verdict.Check, error) {
-	base.Evidence = []verdict.Evidence{claim.Evidence()}
+// read gives the view of a claim that decides, nil where it cannot be read, and
+// makes the checks that are always made.
+func (j *judge) read(r requirement, claim trust.Claim, base verdict.Check) (*view, []verdict.Check) {
 	var checks []verdict.Check
 	if r.maxAge > 0 {
 		checks = append(checks, r.fresh(j.input.Now, claim, base))
@@ -332,7 +412,7 @@ func (j *judge) hold(ctx context.Context, r requirement, claim trust.Claim, base
 		base.Name, base.Outcome = "readable", verdict.Broken
 		base.Expected, base.Found = "a predicate of its type's shape", cut(err.Error())
 		base.Remedy = "attest it again with a tool that writes this type"
-		return append(checks, base), nil
+		return nil, append(checks, base)
 	}
 	if v.report != nil {
 		checks = append(checks, j.sample(*v.report, base), tested(*v.report, base))
@@ -340,35 +420,7 @@ func (j *judge) hold(ctx context.Context, r requirement, claim trust.Claim, base
 	if v.components != nil {
 		checks = append(checks, lists(v.components, base))
 	}
-	for _, c := range r.checks {
-		made, err := c.make(ctx, j.variables(claim, v), base)
-		if err != nil {
-			return nil, err
-		}
-		checks = append(checks, made)
-	}
-	return checks, nil
-}
-
-// variables are what an expression may look at.
-func (j *judge) variables(claim trust.Claim, v view) map[string]any {
-	made, _ := claim.Time()
-	image, request := j.input.Image, j.input.Request
-	variables := map[string]any{
-		"predicate": v.predicate,
-		"image": Image{Reference: image.Registry + "/" + image.Repository, Registry: image.Registry, Repository: image.Repository,
-			Tag: image.Tag, Digest: image.Digest.String(), Platform: j.scope.Platform},
-		"claim":   Claim{Type: claim.Type(), Signer: claim.Signer(), Tool: claim.Tool(), Time: made},
-		"request": Request{Kind: request.Kind, Namespace: request.Namespace, Name: request.Name},
-		"now":     j.input.Now,
-	}
-	if v.report != nil {
-		variables["findings"], variables["scan"] = v.findings, v.scan
-	}
-	if v.components != nil {
-		variables["components"] = v.components
-	}
-	return variables
+	return v, checks
 }
 
 // fresh is the check of maxAge.

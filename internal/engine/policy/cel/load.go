@@ -24,7 +24,7 @@ func Load(document strictyaml.Document, material policy.Material) (policy.Policy
 	if err := document.Decode(&object); err != nil {
 		return nil, err
 	}
-	l := &loader{document: document, material: material}
+	l := &loader{document: document, material: material, compilers: map[string]compiler{}}
 	p := l.policy(object)
 	if err := errors.Join(l.wrong...); err != nil {
 		return nil, err
@@ -36,7 +36,9 @@ func Load(document strictyaml.Document, material policy.Material) (policy.Policy
 type loader struct {
 	document strictyaml.Document
 	material policy.Material
-	wrong    []error
+	// compilers are by family.
+	compilers map[string]compiler
+	wrong     []error
 }
 
 // place is a path in the document; numbers are positions in lists.

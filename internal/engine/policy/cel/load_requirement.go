@@ -21,7 +21,17 @@ type requirement struct {
 	// threshold is how many of the signers must have signed, at least 1.
 	threshold int
 	maxAge    time.Duration
+	selection selection
 	checks    []check
+}
+
+// selection says which evidence decides.
+type selection struct {
+	all   bool
+	tools []string
+	// counts is nil where everything does.
+	counts *expression
+	text   string
 }
 
 // who names the signers.
@@ -78,30 +88,70 @@ func (l *loader) requirement(where place, r v1alpha1.Requirement, signers map[st
 		}
 		compiled.maxAge = age
 	}
+	if known {
+		l.conditions(where, r, &compiled)
+	}
 	var names []string
-	for i, c := range r.Checks {
+	for _, c := range r.Checks {
 		names = append(names, c.Name)
+	}
+	l.names(where.at("checks"), names)
+	return compiled
+}
+
+// conditions compiles what a requirement says in CEL.
+func (l *loader) conditions(where place, r v1alpha1.Requirement, compiled *requirement) {
+	k, err := l.compiler(compiled.family)
+	if err != nil {
+		l.fail(where, "%w", err)
+		return
+	}
+	compiled.selection = selection{tools: r.Select.Tools, text: r.Select.Expr}
+	l.patterns(where.at("select", "tools"), r.Select.Tools)
+	compiled.selection.all = l.word(where.at("select", "which"), r.Select.Which, v1alpha1.WhichNewest, v1alpha1.WhichAll) != 0
+	if r.Select.Expr != "" {
+		e, err := k.condition(r.Select.Expr)
+		if err != nil {
+			l.fail(where.at("select", "expr"), "%w", err)
+		}
+		compiled.selection.counts = &e
+	}
+	for i, c := range r.Checks {
 		field := "expr"
 		if c.Deny != "" {
 			field = "deny"
 		}
 		if (c.Expr == "") == (c.Deny == "") {
 			l.fail(where.at("checks", i), "want exactly one of expr (must be true) and deny (must be an empty list)")
-		} else if known {
-			check, err := compileCheck(c, compiled.family)
-			if err != nil {
-				l.fail(where.at("checks", i, field), "%w", err)
-			}
-			compiled.checks = append(compiled.checks, check)
+			continue
 		}
+		check, err := k.check(c)
+		if err != nil {
+			l.fail(where.at("checks", i, field), "%w", err)
+		}
+		compiled.checks = append(compiled.checks, check)
 	}
-	l.names(where.at("checks"), names)
-	return compiled
+}
+
+// compiler gives the compiler of a family, the same for the same.
+func (l *loader) compiler(family string) (compiler, error) {
+	if known, has := l.compilers[family]; has {
+		return known, nil
+	}
+	env, err := environment(family)
+	if err != nil {
+		return compiler{}, err
+	}
+	l.compilers[family] = compiler{env, family}
+	return l.compilers[family], nil
 }
 
 // checkNames are the names of all checks that a requirement can make.
 func (r requirement) checkNames() []string {
 	names := []string{"readable"}
+	if r.selection.counts != nil {
+		names = append(names, "select")
+	}
 	if r.maxAge > 0 {
 		names = append(names, "max-age")
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/seed-161fc314/assay/internal/engine/trust"
@@ -15,43 +16,95 @@ import (
 	"github.com/seed-161fc314/assay/predicate"
 )
 
-// view is a predicate in the shape that its family has.
+// view is a piece of evidence in the shape that its family has.
 type view struct {
-	predicate  any
+	claim      trust.Claim
 	report     *predicate.VulnerabilityReport
 	findings   []Finding
 	scan       Scan
 	components []Component
+	build      Build
+	tests      Tests
+	// open is the predicate as it is, read when it is asked for.
+	open any
 }
 
-// look reads a predicate; a report, an SBOM or a test result that cannot be
-// read is an error, and no check is made on it.
-func look(family string, claim trust.Claim) (view, error) {
-	var v view
-	var err error
-	if v.predicate, err = decode(claim.Predicate()); err != nil {
-		return view{}, err
-	}
+// look reads a predicate; one that is not of its family's shape is an error,
+// and no check is made on it.
+func look(family string, claim trust.Claim) (*view, error) {
+	v := &view{claim: claim}
 	switch family {
 	case predicate.TypeCosignVuln:
 		report, err := predicate.ReadVulnerabilities(claim.Type(), claim.Predicate())
 		if err != nil {
-			return view{}, err
+			return nil, err
 		}
 		v.report = &report
 		v.findings, v.scan = findingsOf(report), scanOf(report)
 	case predicate.TypeCycloneDX, predicate.TypeSPDX:
 		list, err := predicate.ReadComponents(claim.Type(), claim.Predicate())
 		if err != nil {
-			return view{}, err
+			return nil, err
 		}
 		v.components = componentsOf(list)
-	case predicate.TypeTestResult:
-		if _, err := predicate.ReadTestResult(claim.Predicate()); err != nil {
-			return view{}, err
+	case predicate.TypeProvenanceV1, predicate.TypeProvenanceV02:
+		build, err := predicate.ReadBuild(claim.Type(), claim.Predicate())
+		if err != nil {
+			return nil, err
 		}
+		v.build = buildOf(build)
+	case predicate.TypeTestResult:
+		result, err := predicate.ReadTestResult(claim.Predicate())
+		if err != nil {
+			return nil, err
+		}
+		v.tests = testsOf(result)
 	}
 	return v, nil
+}
+
+// predicate is the predicate as it is.
+func (v *view) predicate() any {
+	if v.open == nil {
+		open, err := decode(v.claim.Predicate())
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		v.open = open
+	}
+	return v.open
+}
+
+func buildOf(b predicate.Build) Build {
+	build := Build{Builder: b.Builder, Type: b.Type, Invocation: b.Invocation, Sources: []Source{}, Dependencies: []Resource{}, Started: b.Started, Finished: b.Finished}
+	for _, s := range b.Sources {
+		build.Sources = append(build.Sources, Source(s))
+	}
+	for _, d := range b.Dependencies {
+		build.Dependencies = append(build.Dependencies, Resource{d.Name, d.URI, d.Digest})
+	}
+	return build
+}
+
+// testsOf reads the figures that reports have in their annotations: numbers of
+// another kind count as none.
+func testsOf(r predicate.TestResult) Tests {
+	tests := Tests{Result: r.Result, Passed: r.PassedTests, Warned: r.WarnedTests, Failed: r.FailedTests, Count: -1, Coverage: -1}
+	for _, report := range r.Configuration {
+		if n, ok := report.Annotations["tests"].(float64); ok {
+			tests.Count = max(0, tests.Count) + int64(n)
+		}
+		if percent, ok := report.Annotations["coverage"].(float64); ok && (tests.Coverage < 0 || percent < tests.Coverage) {
+			tests.Coverage = percent
+		}
+		if tool, ok := report.Annotations["tool"].(string); ok {
+			tests.Analysers = append(tests.Analysers, tool)
+			errors, _ := report.Annotations["errors"].(float64)
+			warnings, _ := report.Annotations["warnings"].(float64)
+			tests.Errors, tests.Warnings = tests.Errors+int64(errors), tests.Warnings+int64(warnings)
+		}
+	}
+	return tests
 }
 
 func findingsOf(report predicate.VulnerabilityReport) []Finding {
