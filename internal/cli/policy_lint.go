@@ -24,6 +24,7 @@ import (
 // lintFlags are those of policy lint.
 type lintFlags struct {
 	format, output string
+	image          string
 	severity       []string
 	exitCode       int
 	fix, rules     bool
@@ -38,12 +39,16 @@ conditions that no evidence can satisfy, signers that nobody or anybody is, ways
 around the policy, and what does not load. Directories are searched for policies.
 Nothing is contacted, and no key is read.
 
+With --image, the evidence that is in the image's registry is read too: is there
+what the policy asks for, and could it satisfy the conditions, if it is taken as
+signed by whom the policy names? That verifies nothing; assay check decides.
+
 Errors and warnings end with exit code 1, notes never do. --severity shows, and
 counts, some levels only. --fix changes the files where that is safe, and says
 what it changed; everything else in them stays as it is. A comment
 "# assay:ignore RULE REASON" at a line, or above it, takes a finding out.
 docs/policy-lint.md describes the rules; --rules lists them.`,
-		Example: "  assay policy lint policies/\n  assay policy lint policy.yaml --fix\n  assay policy lint policies/ -o sarif --output lint.sarif",
+		Example: "  assay policy lint policies/\n  assay policy lint policy.yaml --fix\n  assay policy lint policies/ -o sarif --output lint.sarif\n  assay policy lint policy.yaml --image registry.example.com/app:1.0",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := oneOf("-o", f.format, "text", "json", "sarif", "github"); err != nil {
 				return err
@@ -63,6 +68,7 @@ docs/policy-lint.md describes the rules; --rules lists them.`,
 	flags := command.Flags()
 	flags.StringSliceVar(&f.severity, "severity", nil, "show and count only these levels: note, warning, error")
 	flags.IntVar(&f.exitCode, "exit-code", exitDenied, "exit code when something counts; 0 reports and passes")
+	flags.StringVar(&f.image, "image", "", "image whose evidence in the registry is held against the policies")
 	flags.BoolVar(&f.fix, "fix", false, "change the files where that is safe")
 	flags.BoolVar(&f.rules, "rules", false, "list the rules and leave")
 	flags.StringVar(&f.output, "output", "", "file to write (default: standard output)")
@@ -115,6 +121,12 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 		}
 	}
 	result := linted{Files: len(files), Remarks: []remark.Remark{}}
+	var held []lint.Finding
+	if f.image != "" {
+		if held, err = host.fits(ctx, files, f.image); err != nil {
+			return err
+		}
+	}
 	for _, file := range files {
 		result.Policies += len(file.documents)
 		findings, ignored, err := host.lint(ctx, file, images)
@@ -126,6 +138,7 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 				return err
 			}
 		}
+		findings, ignored = join(file, findings, held, ignored)
 		result.Ignored += ignored
 		for _, finding := range findings {
 			if len(shown) == 0 || slices.Contains(shown, finding.Level) {
@@ -137,6 +150,27 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 		return err
 	}
 	return f.outcome(result)
+}
+
+// join adds what an image's evidence lacks to what is found in a file.
+func join(file policyFile, findings, held []lint.Finding, ignored int) ([]lint.Finding, int) {
+	var mine []lint.Finding
+	for _, finding := range held {
+		if finding.File == file.name {
+			mine = append(mine, finding)
+		}
+	}
+	if len(mine) == 0 {
+		return findings, ignored
+	}
+	kept, more := lint.Ignored(file.name, file.content, mine)
+	for _, finding := range kept {
+		if finding.Rule != "ignore-unused" && finding.Rule != "ignore-reason" {
+			findings = append(findings, finding)
+		}
+	}
+	slices.SortStableFunc(findings, func(a, b lint.Finding) int { return remark.Compare(a.Remark, b.Remark) })
+	return findings, ignored + more
 }
 
 // outcome is the exit code: notes never count.

@@ -93,7 +93,8 @@ func (l *linter) read(at place, types []string, read shape.Read, prefix string) 
 	for _, uri := range types {
 		s, known := shape.Of(uri)
 		if !known {
-			return // nothing is known of what may stand there
+			l.wantRead(at, read, prefix, false) // nothing is known of what may stand there
+			return
 		}
 		found := s.Follow(read.Path)
 		if kind == "" || found.Found && (!best.Found || best.Foreign != "" && found.Foreign == "") {
@@ -105,6 +106,7 @@ func (l *linter) read(at place, types []string, read shape.Read, prefix string) 
 	case !best.Found:
 		l.missing(at, kind, read, best, prefix)
 	case best.Foreign != "":
+		l.wantRead(at, read, prefix, true)
 		why := ""
 		if strings.Contains(best.Foreign, ".CVSS.redhat") {
 			why = ": advisories of OSV, from which `assay scan` judges, do not carry Red Hat's scores; nvd and ghsa are there"

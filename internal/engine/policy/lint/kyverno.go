@@ -213,6 +213,9 @@ func (l *linter) kyvernoBlock(spec, rule, block place) {
 	}
 	l.blockEffect(spec, block)
 	l.blockNames(block)
+	if sets := block.at("attestors"); len(sets.list()) > 0 {
+		l.want(sets, predicate.TypeCosignSign)
+	}
 	for _, set := range block.at("attestors").list() {
 		l.attestors(set)
 	}
@@ -279,6 +282,7 @@ func (l *linter) attestation(a place, names []string) {
 		}
 	}
 	uri := typeAt.text()
+	l.want(typeAt, uri)
 	l.predicateType(typeAt, uri, false)
 	if len(a.at("attestors").list()) == 0 {
 		l.say("attestors-missing", a, "name who must have signed: attestors with keys or keyless", "nobody is named who must have signed the attestation")

@@ -116,6 +116,9 @@ type linter struct {
 	// lines are those of the file.
 	lines    []string
 	findings []Finding
+	// gathers says that wants are noted: what is asked of evidence.
+	gathers bool
+	wants   []Want
 }
 
 // say notes that a rule finds something at a place. The fix says what to do.

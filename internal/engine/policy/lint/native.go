@@ -105,6 +105,7 @@ func (l *linter) requirement(r place, signers map[string]place) {
 	uri, known := predicate.TypeOf(typeAt.text())
 	if known {
 		l.predicateType(typeAt, uri, true)
+		l.want(typeAt, family(uri)...)
 	}
 	l.threshold(r, signers)
 	aged := r.at("maxAge").there()
@@ -125,6 +126,14 @@ func (l *linter) requirement(r place, signers map[string]place) {
 	if predicate.Family(uri) == predicate.TypeCosignVuln && !aged {
 		l.say("age-unbounded", typeAt, "add maxAge: 168h to the requirement", "a scan of any age satisfies the requirement")
 	}
+}
+
+// family are the types that count as one with a type.
+func family(uri string) []string {
+	if predicate.Family(uri) == predicate.TypeCosignVuln {
+		return []string{predicate.TypeCosignVuln, predicate.TypeVulnsV02}
+	}
+	return []string{uri}
 }
 
 // threshold says where too few can sign, or one can sign for two.
@@ -164,11 +173,7 @@ func (l *linter) check(at place, uri string) (aged bool) {
 	for _, name := range looked.Identical {
 		l.say("condition-always", at, "compare it with what is meant", "%s is compared with itself", name)
 	}
-	types := []string{uri}
-	if predicate.Family(uri) == predicate.TypeCosignVuln {
-		types = []string{predicate.TypeCosignVuln, predicate.TypeVulnsV02} // they count as one
-	}
-	l.reads(at, types, looked.Reads, "predicate.")
+	l.reads(at, family(uri), looked.Reads, "predicate.")
 	for _, list := range looked.Loops {
 		if slices.Contains(looked.Sized, list) || list != "components" && !strings.HasPrefix(list, "predicate.") {
 			continue

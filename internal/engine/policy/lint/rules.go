@@ -8,7 +8,7 @@ import (
 
 // Rules are all rules, sorted by their names.
 func Rules() []remark.Rule {
-	rules := slices.Concat(evidenceRules(), signerRules(), patternRules(), matchRules(), effectRules())
+	rules := slices.Concat(imageRules(), evidenceRules(), signerRules(), patternRules(), matchRules(), effectRules())
 	slices.SortFunc(rules, func(a, b remark.Rule) int {
 		if a.ID < b.ID {
 			return -1
@@ -27,6 +27,19 @@ func levelOf(id string) remark.Level {
 		}
 	}
 	panic("lint: no rule is called " + id)
+}
+
+// imageRules are about the evidence that an image really has; package job/fit
+// finds these.
+func imageRules() []remark.Rule {
+	return []remark.Rule{
+		{ID: "evidence-missing", Level: remark.Error, Title: "the image has no evidence of this type",
+			Help: "Only with --image: nothing in the registry says that it is of the type that the policy asks for."},
+		{ID: "evidence-lacks", Level: remark.Error, Title: "the image's evidence does not have the path",
+			Help: "Only with --image: evidence of the type is there, and none of it has what the condition looks at."},
+		{ID: "evidence-fails", Level: remark.Error, Title: "the image's evidence does not satisfy the check",
+			Help: "Only with --image: what the evidence says does not satisfy the policy, even if all of it is taken as signed by whom the policy names."},
+	}
 }
 
 // evidenceRules are about what conditions read.
