@@ -4,21 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/remark"
 	"github.com/seed-161fc314/assay/internal/engine/policy/lint"
 	"github.com/seed-161fc314/assay/internal/format/actions"
 	"github.com/seed-161fc314/assay/internal/format/explain"
 	"github.com/seed-161fc314/assay/internal/format/sarif"
-	"github.com/seed-161fc314/assay/internal/format/strictyaml"
-	"github.com/seed-161fc314/assay/internal/job/rehearse"
 )
 
 // lintFlags are those of policy lint.
@@ -26,6 +21,7 @@ type lintFlags struct {
 	format, output string
 	image          string
 	severity       []string
+	around         []string
 	exitCode       int
 	fix, rules     bool
 }
@@ -68,6 +64,7 @@ docs/policy-lint.md describes the rules; --rules lists them.`,
 	flags := command.Flags()
 	flags.StringSliceVar(&f.severity, "severity", nil, "show and count only these levels: note, warning, error")
 	flags.IntVar(&f.exitCode, "exit-code", exitDenied, "exit code when something counts; 0 reports and passes")
+	flags.StringSliceVar(&f.around, "context", nil, "manifests with config maps that policies read")
 	flags.StringVar(&f.image, "image", "", "image whose evidence in the registry is held against the policies")
 	flags.BoolVar(&f.fix, "fix", false, "change the files where that is safe")
 	flags.BoolVar(&f.rules, "rules", false, "list the rules and leave")
@@ -120,6 +117,13 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 			images = append(images, lint.Images(document)...)
 		}
 	}
+	around, err := host.configMaps(f.around)
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		files[i].images, files[i].around = images, around
+	}
 	result := linted{Files: len(files), Remarks: []remark.Remark{}}
 	var held []lint.Finding
 	if f.image != "" {
@@ -129,12 +133,12 @@ func (f *lintFlags) run(ctx context.Context, host *Host, paths []string) error {
 	}
 	for _, file := range files {
 		result.Policies += len(file.documents)
-		findings, ignored, err := host.lint(ctx, file, images)
+		findings, ignored, err := host.lint(ctx, file)
 		if err != nil {
 			return err
 		}
 		if f.fix {
-			if findings, ignored, err = host.fix(ctx, file, images, findings, &result); err != nil {
+			if findings, ignored, err = host.fix(ctx, file, findings, &result); err != nil {
 				return err
 			}
 		}
@@ -188,136 +192,6 @@ func (f *lintFlags) outcome(result linted) error {
 		return &deniedError{}
 	}
 	return &exitError{f.exitCode}
-}
-
-// policyFile is a file with policies in it.
-type policyFile struct {
-	name      string
-	content   []byte
-	documents []strictyaml.Document
-}
-
-// policyFiles reads the policies of files and directories. What is found in a
-// directory and is no policy is passed over; what is named has to be one.
-func (h *Host) policyFiles(paths []string) ([]policyFile, error) {
-	names, err := h.manifests(paths)
-	if err != nil {
-		return nil, err
-	}
-	var files []policyFile
-	for _, name := range names {
-		content, err := h.readFile(name, limit.Policy)
-		if err != nil {
-			return nil, err
-		}
-		documents, err := strictyaml.Documents(name, content)
-		named := slices.Contains(paths, name)
-		if err != nil {
-			if !named && !strings.Contains(string(content), "EvidencePolicy") && !strings.Contains(string(content), "verifyImages") {
-				continue
-			}
-			return nil, err
-		}
-		documents = slices.DeleteFunc(documents, func(d strictyaml.Document) bool { return !lint.IsPolicy(d) })
-		if len(documents) == 0 {
-			if named {
-				return nil, fmt.Errorf("%s: no policy is there; want an EvidencePolicy, or Kyverno's ClusterPolicy or Policy", name)
-			}
-			continue
-		}
-		files = append(files, policyFile{name, content, documents})
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no policy is there, so nothing was looked at", strings.Join(paths, ", "))
-	}
-	return files, nil
-}
-
-// lint looks into the policies of a file.
-func (h *Host) lint(ctx context.Context, file policyFile, images []string) ([]lint.Finding, int, error) {
-	company, err := rehearse.New(&material{ctx: ctx, host: h})
-	if err != nil {
-		return nil, 0, err
-	}
-	config := lint.Config{Now: h.Now(), Images: images, Load: func(document strictyaml.Document) error {
-		_, err := loadPolicy(document, company)
-		return err
-	}}
-	var findings []lint.Finding
-	for _, document := range file.documents {
-		found, err := lint.Check(document, file.content, config)
-		if err != nil {
-			return nil, 0, err
-		}
-		findings = append(findings, found...)
-	}
-	findings, ignored := lint.Ignored(file.name, file.content, findings)
-	return findings, ignored, nil
-}
-
-// fix changes a file where that is safe, as often as that heals something, and
-// gives what is left. A file that would then have an error which it did not have
-// stays as it is.
-func (h *Host) fix(ctx context.Context, file policyFile, images []string, findings []lint.Finding, result *linted) ([]lint.Finding, int, error) {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(h.path(file.name)); err == nil {
-		mode = info.Mode().Perm()
-	}
-	current, ignored := file, 0
-	var healed []lint.Finding
-	left := findings
-	for range fixRounds {
-		if !slices.ContainsFunc(left, func(f lint.Finding) bool { return f.Fixable }) {
-			break
-		}
-		content, done, err := lint.Fix(file.name, current.content, left)
-		if err != nil {
-			return nil, 0, err
-		}
-		documents, err := strictyaml.Documents(file.name, content)
-		if err != nil {
-			return nil, 0, err
-		}
-		documents = slices.DeleteFunc(documents, func(d strictyaml.Document) bool { return !lint.IsPolicy(d) })
-		current = policyFile{file.name, content, documents}
-		if left, ignored, err = h.lint(ctx, current, images); err != nil {
-			return nil, 0, err
-		}
-		healed = append(healed, done...)
-	}
-	if len(healed) == 0 {
-		return h.lint(ctx, file, images)
-	}
-	if err := h.rewrite(file.name, current.content, mode); err != nil {
-		return nil, 0, err
-	}
-	for _, f := range healed {
-		result.Fixed = append(result.Fixed, f.Remark)
-		h.say("%s:%d: fixed %s: %s", f.File, f.Line, f.Rule, f.Fix)
-	}
-	return left, ignored, nil
-}
-
-// fixRounds bounds how often the changes of one fix make another possible.
-const fixRounds = 5
-
-// rewrite replaces a file that was read, all at once.
-func (h *Host) rewrite(name string, content []byte, mode os.FileMode) error {
-	target := h.path(name)
-	temporary, err := os.CreateTemp(filepath.Dir(target), ".assay-fix-*")
-	if err != nil {
-		return fmt.Errorf("--fix %s: %w", name, err)
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(content)
-	for _, step := range []func() error{func() error { return err }, func() error { return temporary.Chmod(mode) }, temporary.Sync, temporary.Close,
-		func() error { return os.Rename(temporary.Name(), target) }} {
-		if err := step(); err != nil {
-			temporary.Close()
-			return fmt.Errorf("--fix %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // print writes what was found.

@@ -28,11 +28,7 @@ func (h *Host) fits(ctx context.Context, files []policyFile, reference string) (
 	var judges []judging
 	for _, file := range files {
 		for _, document := range file.documents {
-			company, err := rehearse.New(&material{ctx: ctx, host: h})
-			if err != nil {
-				return nil, err
-			}
-			p, err := loadPolicy(document, company)
+			p, company, err := h.loadForLint(ctx, document, file.around)
 			if err != nil { // which is a finding already; what it asks for is held all the same
 				p = nil
 			} else if !p.Match(asked, policy.Request{}) {

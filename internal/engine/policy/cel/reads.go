@@ -37,7 +37,7 @@ func Reads(expression, uri string) (l Looked, ok bool) {
 	if issues.Err() != nil {
 		return Looked{}, false
 	}
-	r := &reader{names: map[string]found{"predicate": {known: true}}}
+	r := &reader{names: map[string]found{"predicate": {known: true}, "predicates": {known: true, lists: 1}}}
 	r.node(compiled.NativeRep().Expr())
 	return r.looked, true
 }
@@ -88,7 +88,7 @@ func (r *reader) node(e ast.Expr) found {
 	switch e.Kind() {
 	case ast.IdentKind:
 		name := e.AsIdent()
-		if _, local := r.names[name]; !local || name == "predicate" {
+		if _, local := r.names[name]; !local || name == "predicate" || name == "predicates" {
 			if !slices.Contains(r.looked.Variables, name) {
 				r.looked.Variables = append(r.looked.Variables, name)
 			}

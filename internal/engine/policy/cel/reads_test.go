@@ -20,6 +20,7 @@ func TestReads(t *testing.T) {
 		{predicate.TypeCycloneDX, `predicate.components.filter(c, c.type == "library").all(c, has(c.purl))`, []string{"components[].type=library", "components[].purl?"}},
 		{predicate.TypeCycloneDX, `predicate.components.map(c, c.licenses).all(l, l[0].license.id == "MIT")`, []string{"components[].licenses[].license.id=MIT"}},
 		{predicate.TypeProvenanceV1, `predicate.?runDetails.?builder.?id.orValue("") in ["a", "b"]`, []string{"runDetails.builder.id?=a,b"}},
+		{predicate.TypeTestResult, `predicates.all(p, p.result == "PASSED")`, []string{"result=PASSED"}},
 		{predicate.TypeTestResult, `claim.signer == "ci"`, nil},
 	} {
 		looked, ok := cel.Reads(test.expression, test.uri)

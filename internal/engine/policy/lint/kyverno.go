@@ -226,8 +226,35 @@ func (l *linter) kyvernoBlock(spec, rule, block place) {
 	for _, c := range rule.at("context").list() {
 		names = append(names, c.at("name").text())
 	}
+	types := map[string]string{}
 	for _, a := range block.at("attestations").list() {
 		l.attestation(a, names)
+		if name := a.at("name").text(); name != "" {
+			types[name] = a.at("type").text()
+		}
+	}
+	l.denied(block.at("validate", "deny", "conditions"), types)
+}
+
+// denied looks into conditions over attestations that have names.
+func (l *linter) denied(conditions place, types map[string]string) {
+	encoded, err := json.Marshal([]any{conditions.value})
+	if err != nil {
+		return
+	}
+	for _, looked := range kyverno.Reads(encoded, nil) {
+		list := conditions.at("all")
+		if looked.Alternative {
+			list = conditions.at("any")
+		}
+		c := list.list()[looked.Index]
+		l.comparison(c, looked.Constant, looked.Holds)
+		for _, r := range looked.Reads {
+			if uri := types[r.Path.Name()]; uri != "" && len(r.Path) > 1 {
+				r.Path = r.Path[1:]
+				l.read(c.at("key"), []string{uri}, r, "")
+			}
+		}
 	}
 }
 

@@ -57,10 +57,30 @@ func native(document strictyaml.Document) bool {
 	return document.Field("kind") == v1alpha1.KindEvidencePolicy && strings.HasPrefix(document.Field("apiVersion"), "assay.sh/")
 }
 
+// kyvernos says whether a document is a policy of Kyverno's with a rule for
+// images.
 func kyvernos(document strictyaml.Document) bool {
 	kind := document.Field("kind")
-	return strings.HasPrefix(document.Field("apiVersion"), "kyverno.io/") && (kind == "ClusterPolicy" || kind == "Policy")
+	if !strings.HasPrefix(document.Field("apiVersion"), "kyverno.io/") || kind != "ClusterPolicy" && kind != "Policy" {
+		return false
+	}
+	root, err := read(document)
+	return err == nil && slices.ContainsFunc(root.at("spec", "rules").list(), func(rule place) bool { return rule.has("verifyImages") })
 }
+
+// IncompleteError is a policy that does not load because what it names was not
+// given, and may be right for all that.
+type IncompleteError struct {
+	// What is what was not given, such as "config map NAMESPACE/NAME".
+	What string
+	Err  error
+}
+
+// Error is what loading said.
+func (e *IncompleteError) Error() string { return e.Err.Error() }
+
+// Unwrap gives what loading said.
+func (e *IncompleteError) Unwrap() error { return e.Err }
 
 // Images are the image patterns of a policy.
 func Images(document strictyaml.Document) []string {
@@ -140,6 +160,11 @@ var loadError = regexp.MustCompile(`^(.*?):([0-9]+): (.*)$`)
 // loads notes what loading refused, where no rule said something at that line.
 func (l *linter) loads(err error) {
 	if err == nil {
+		return
+	}
+	var incomplete *IncompleteError
+	if errors.As(err, &incomplete) {
+		l.sayAs("not-loadable", remark.Note, place{path: []string{"spec"}}, "name the manifest that has it with --context", "whether the policy loads is not known: %s was not given", incomplete.What)
 		return
 	}
 	var unknown *strictyaml.UnknownFieldError

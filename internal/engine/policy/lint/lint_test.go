@@ -229,6 +229,8 @@ func TestKyvernoRules(t *testing.T) {
 		{"workloads-unseen", "          - Pod\n", "          - Deployment\n", "          - Pod\n          - Deployment\n"},
 		{"workloads-unseen", "          - Pod\n", "          - Pod\n          - tekton.dev/v1/Task\n", "          - Pod\n          - tekton.dev/v1/Task\n    imageExtractors:\n      Task:\n      - path: /spec/steps/*/image\n"},
 		{"updates-unseen", "          - Pod\n", "          - Pod\n          operations: [CREATE]\n", "          - Pod\n          operations: [CREATE, UPDATE]\n"},
+		{"path-impossible", "      attestations:\n      - type: https", "      validate:\n        deny:\n          conditions:\n            any:\n            - {key: \"{{ scan.scaner.uri }}\", operator: Equals, value: x}\n      attestations:\n      - name: scan\n        type: https",
+			"      validate:\n        deny:\n          conditions:\n            any:\n            - {key: \"{{ scan.scanner.uri }}\", operator: Equals, value: x}\n      attestations:\n      - name: scan\n        type: https"},
 		{"volumes-unseen", "    verifyImages:\n", "    verifyImages:\n", "    imageExtractors:\n      Pod:\n      - path: /spec/volumes/*/image/reference\n    verifyImages:\n"},
 		{"images-elsewhere", "- \"*\"", "- registry.example.com/*", "- \"*/*\""},
 		{"unreachable", "- registry.example.com/trusted/*", "- \"*\"", ""},
@@ -270,6 +272,9 @@ func TestKeysOfKyverno(t *testing.T) {
 	entry := policy[start:end]
 	other := changed(t, entry, strings.TrimSpace(entry[strings.Index(entry, "-----BEGIN"):strings.Index(entry, "            rekor")]), strings.TrimSpace(key(t, 14)))
 	run(t, policy, []change{{"key-twice", entry, entry + entry, entry + other}})
+	// How many keys are in a secret nobody knows here.
+	run(t, policy, []change{{"signer-nobody", "count: 1\n        entries:\n" + entry, "count: 2\n        entries:\n" + entry,
+		"count: 2\n        entries:\n        - keys:\n            publicKeys: k8s://ns/keys\n            rekor: {ignoreTlog: true}\n"}})
 	run(t, policy, []change{{"key-expired", entry,
 		"        - certificates:\n            cert: |-\n" + certificate(t, now.Add(-time.Hour), 14) + "\n            rekor:\n              ignoreTlog: true\n",
 		"        - certificates:\n            cert: |-\n" + certificate(t, now.Add(time.Hour), 14) + "\n            rekor:\n              ignoreTlog: true\n"}})
@@ -341,6 +346,8 @@ func TestEvidencePolicyRules(t *testing.T) {
 		{"value-impossible", "findings.all(f, f.severity != \"CRITICAL\")", "predicate.scanner.result.Results.all(r, r.Vulnerabilities.all(v, v.Severity != \"Critical\"))", "predicate.scanner.result.Results.all(r, r.Vulnerabilities.all(v, v.Severity != \"CRITICAL\"))"},
 		{"type-unknown", "type: provenance", "type: https://slsa.dev/provenence/v1", "type: https://slsa.dev/provenance/v1"},
 		{"condition-always", "predicate.runDetails.builder.id == \"https://ci.example.com\"", "1 < 2", ""},
+		{"opt-in", "predicate.runDetails.builder.id == \"https://ci.example.com\"", "has(object.metadata.labels.trusted)", "request.namespace == 'prod'"},
+		{"path-impossible", "    maxAge: 168h\n", "    maxAge: 168h\n    select: {expr: predicate.scaner.uri == 'x'}\n", "    maxAge: 168h\n    select: {expr: predicate.scanner.uri == 'x'}\n"},
 		{"condition-always", "predicate.runDetails.builder.id == \"https://ci.example.com\"", "claim.signer == claim.signer", "claim.signer == claim.type"},
 		{"loop-vacuous", "size(components) > 0 && ", "", ""},
 		{"age-unbounded", "    maxAge: 168h\n", "", ""},
@@ -390,6 +397,13 @@ func TestLoadErrorsAreFindings(t *testing.T) {
 	if len(found) != 2 || found[0].Line != 5 || found[1].Line != 9 || found[0].Rule != "not-loadable" || !strings.Contains(found[0].Message, "second line") {
 		t.Errorf("found %+v", found)
 	}
+	// What was not given is no mistake of the policy's.
+	found = check(t, policy, func(strictyaml.Document) error {
+		return &lint.IncompleteError{What: "config map a/b", Err: errors.New("p.yaml:9: config map a/b is not there")}
+	})
+	if len(found) != 1 || found[0].Level != remark.Note || !strings.Contains(found[0].Message, "config map a/b") {
+		t.Errorf("found %+v", found)
+	}
 	// What a rule says better is not said again.
 	bad := changed(t, policy, "action: Enforce", "action: Warn")
 	if found := check(t, changed(t, bad, "images: [\"*\"]", "images: [nginx]"), func(strictyaml.Document) error { return errors.New("p.yaml:7: nginx is wrong") }); slices.Contains(ids(found), "not-loadable") {
@@ -414,6 +428,19 @@ func TestDocumentation(t *testing.T) {
 	for _, r := range lint.Rules() {
 		if row := "| `" + r.ID + "` | " + r.Level.String() + " | "; strings.Count(string(page), row) != 1 {
 			t.Errorf("docs/policy-lint.md does not have one row %q", row)
+		}
+	}
+}
+
+func TestRulesForOtherThingsAreNotLookedAt(t *testing.T) {
+	text := "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  rules:\n  - {name: r, %s: []}\n"
+	for rule, want := range map[string]bool{"verifyImages": true, "validate": false} {
+		documents, err := strictyaml.Documents("p.yaml", []byte(strings.Replace(text, "%s", rule, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lint.IsPolicy(documents[0]); got != want {
+			t.Errorf("a policy with %s is looked at: %v", rule, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -109,6 +110,9 @@ func (l *linter) requirement(r place, signers map[string]place) {
 	}
 	l.threshold(r, signers)
 	aged := r.at("maxAge").there()
+	if at := r.at("select", "expr"); at.text() != "" {
+		aged = l.check(at, uri) || aged
+	}
 	seen := map[string]bool{}
 	for _, c := range r.at("checks").list() {
 		for _, field := range []string{"expr", "deny"} {
@@ -160,12 +164,18 @@ func (l *linter) threshold(r place, signers map[string]place) {
 	l.twice(places, keys)
 }
 
+// objectWords are what a workload says of itself.
+var objectWords = regexp.MustCompile(`\b(object|oldObject|pod)\.metadata\.(annotations|labels)`)
+
 // check looks into an expression, and says whether it asks how old the evidence
 // is.
 func (l *linter) check(at place, uri string) (aged bool) {
 	looked, ok := cel.Reads(at.text(), uri)
 	if !ok {
 		return strings.Contains(at.text(), "now")
+	}
+	if words := objectWords.FindString(at.text()); words != "" {
+		l.say("opt-in", at, "ask about the namespace, or about who asks", "whoever makes the workload writes %s, and so decides what the check says", words)
 	}
 	if len(looked.Variables) == 0 {
 		l.say("condition-always", at, "compare something that the evidence says", "the expression looks at nothing outside of itself")

@@ -76,14 +76,15 @@ func (l *linter) editStart(f *Finding, at place, expression string) {
 
 // looseDot is a host name in an expression whose last dot is not escaped.
 func looseDot(expression string) string {
-	for _, found := range hostDot.FindAllStringIndex(expression, -1) {
-		start := found[0]
-		for start > 0 && (isHost(expression[start-1])) {
-			start--
-		}
-		return expression[start:found[1]]
+	found := hostDot.FindStringIndex(expression)
+	if found == nil {
+		return ""
 	}
-	return ""
+	start := found[0]
+	for start > 0 && isHost(expression[start-1]) {
+		start--
+	}
+	return expression[start:found[1]]
 }
 
 func isHost(c byte) bool {
