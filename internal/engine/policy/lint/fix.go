@@ -98,6 +98,16 @@ func (l *linter) editAt(f *Finding, line, column int, was, now string) {
 	f.Fixable = true
 }
 
+// quoted says whether what stands at a place is in double quotes.
+func (l *linter) quoted(at place) bool {
+	line, column, found := l.document.Position(at.path...)
+	if !found || line < 1 || line > len(l.lines) {
+		return false
+	}
+	start := byteOf(l.lines[line-1], column)
+	return start >= 0 && strings.HasPrefix(l.lines[line-1][start:], `"`)
+}
+
 // byteOf is the offset of a column, which counts characters; -1 where the line is
 // shorter.
 func byteOf(line string, column int) int {

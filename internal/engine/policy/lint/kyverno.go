@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-161fc314/assay/internal/domain/remark"
@@ -243,11 +244,7 @@ func (l *linter) denied(conditions place, types map[string]string) {
 		return
 	}
 	for _, looked := range kyverno.Reads(encoded, nil) {
-		list := conditions.at("all")
-		if looked.Alternative {
-			list = conditions.at("any")
-		}
-		c := list.list()[looked.Index]
+		c := conditions.at(listName(looked), strconv.Itoa(looked.Index))
 		l.comparison(c, looked.Constant, looked.Holds)
 		for _, r := range looked.Reads {
 			if uri := types[r.Path.Name()]; uri != "" && len(r.Path) > 1 {
@@ -348,11 +345,7 @@ func (l *linter) conditions(conditions place, uri string, names []string) (dated
 		return false
 	}
 	for _, looked := range kyverno.Reads(encoded, names) {
-		list := conditions.list()[looked.Block].at("all")
-		if looked.Alternative {
-			list = conditions.list()[looked.Block].at("any")
-		}
-		c := list.list()[looked.Index]
+		c := conditions.at(strconv.Itoa(looked.Block), listName(looked), strconv.Itoa(looked.Index))
 		dated = dated || looked.Dated
 		l.comparison(c, looked.Constant, looked.Holds)
 		l.reads(c.at("key"), []string{uri}, looked.Reads, "")
@@ -362,6 +355,14 @@ func (l *linter) conditions(conditions place, uri string, names []string) (dated
 		}
 	}
 	return dated
+}
+
+// listName is the list that a condition stands in.
+func listName(looked kyverno.Looked) string {
+	if looked.Alternative {
+		return "any"
+	}
+	return "all"
 }
 
 // said holds what a message reads against the type: a message is no hole, and

@@ -56,8 +56,7 @@ func goesOn(expression string) string {
 
 // escaped is an escaped dot as the quotes of the place need it.
 func (l *linter) escaped(at place) string {
-	line, column, _ := l.document.Position(at.path...)
-	if start := byteOf(l.lines[min(line, len(l.lines))-1], column); start >= 0 && strings.HasPrefix(l.lines[line-1][start:], `"`) {
+	if l.quoted(at) {
 		return `\\.`
 	}
 	return `\.`
@@ -65,11 +64,8 @@ func (l *linter) escaped(at place) string {
 
 // editStart puts ^ before an expression.
 func (l *linter) editStart(f *Finding, at place, expression string) {
-	if strings.ContainsAny(expression, `\`) {
-		line, column, _ := l.document.Position(at.path...)
-		if start := byteOf(l.lines[line-1], column); start >= 0 && strings.HasPrefix(l.lines[line-1][start:], `"`) {
-			expression = strings.ReplaceAll(expression, `\`, `\\`)
-		}
+	if l.quoted(at) {
+		expression = strings.ReplaceAll(expression, `\`, `\\`)
 	}
 	l.edit(f, at, expression, "^"+expression)
 }
