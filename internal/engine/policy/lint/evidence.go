@@ -188,6 +188,8 @@ func (l *linter) missing(at place, uri string, read shape.Read, found shape.Plac
 	switch other, place, ok := shape.Elsewhere(uri, read.Path); {
 	case found.Near != "" && strings.Contains(strings.ToLower(found.Near), strings.ToLower(lastName(read.Path))):
 		fix = "did you mean " + prefix + found.Near + "?"
+	case ok && other == s.Type:
+		fix = "did you mean " + prefix + place + "?"
 	case ok:
 		fix = fmt.Sprintf("evidence of type %s says that: %s", other, prefix+place)
 	case found.Near != "":

@@ -191,8 +191,19 @@ func (l *linter) loads(err error) {
 			fix = "correct the name of the field, or leave it out"
 		}
 		l.findings = append(l.findings, Finding{Remark: remark.Remark{Rule: "not-loadable", Level: remark.Error, File: l.document.File, Line: line, Column: l.columnOf(line),
-			Object: l.object, Message: "no door loads this policy: " + strings.TrimSpace(rest), Fix: fix}})
+			Object: l.object, Message: "no door loads this policy: " + oneLine(rest), Fix: fix}})
 	}
+}
+
+// oneLine leaves out the drawings of places that errors of CEL have.
+func oneLine(text string) string {
+	var parts []string
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "|") {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // columnOf is where the text of a line begins.

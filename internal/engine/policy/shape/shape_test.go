@@ -123,6 +123,9 @@ func TestElsewhere(t *testing.T) {
 	if !ok || other != predicate.TypeCosignVuln || place != "scanner.result.Results[].Vulnerabilities[].Severity" {
 		t.Errorf("critical vulnerabilities are in %s at %s, %v", other, place, ok)
 	}
+	if other, place, ok := shape.Elsewhere(predicate.TypeVulnsV02, path("vulnerabilities.severity")); !ok || other != predicate.TypeVulnsV02 {
+		t.Errorf("severities are in %s at %s, want the type itself", other, place)
+	}
 	if other, place, ok := shape.Elsewhere(predicate.TypeProvenanceV02, path("favourite.colour")); ok {
 		t.Errorf("a favourite colour is in %s at %s, want nowhere", other, place)
 	}

@@ -145,21 +145,21 @@ func shared(a, b []string) int {
 	return n
 }
 
-// Elsewhere finds the type, other than the one given, whose predicates say what
-// a path asks for: most of the words of the path, in names or in the words that
-// a text there can be. ok is false where nothing is near.
+// Elsewhere finds the type whose predicates say what a path asks for: most of the
+// words of the path, in names or in the words that a text there can be; where two
+// say as much, it is the type that is given. ok is false where nothing is near.
 func Elsewhere(uri string, path Path) (other string, place string, ok bool) {
 	wanted := tokens(strings.Join(names(path), " "))
 	if len(wanted) == 0 {
 		return "", "", false
 	}
 	best := 0
-	types := append([]string{predicate.TypeCosignVuln, predicate.TypeVulnsV02, predicate.TypeProvenanceV1}, Types()...)
+	types := append([]string{canonical(uri), predicate.TypeCosignVuln, predicate.TypeVulnsV02, predicate.TypeProvenanceV1}, Types()...)
 	for _, candidateType := range types {
-		if candidateType == canonical(uri) {
+		s, known := Of(candidateType)
+		if !known {
 			continue
 		}
-		s, _ := Of(candidateType)
 		s.walk(func(p Path, n *node) {
 			if n.kind != scalar || len(p) == 0 || s.Follow(p).Foreign != "" {
 				return
@@ -174,8 +174,8 @@ func Elsewhere(uri string, path Path) (other string, place string, ok bool) {
 			if score < 20 && score < 10*len(wanted) {
 				return
 			}
-			if n.words != nil {
-				score++
+			if among := tokens(strings.Join(n.words, " ")); slices.ContainsFunc(wanted, func(token string) bool { return slices.Contains(among, token) }) {
+				score++ // a word that can stand there says more than a name
 			}
 			if score > best || score == best && candidateType == other && len(p.String()) < len(place) {
 				best, other, place, ok = score, candidateType, p.String(), true
