@@ -130,3 +130,20 @@ func TestIgnored(t *testing.T) {
 		}
 	}
 }
+
+func TestFixGoesOnUntilNothingIsLeft(t *testing.T) {
+	text := changed(t, changed(t, kyvernoPolicy(t), "?Severity=='CRITICAL'", "?Severity=='Critical'"), "{{ scanner.result", "{{ predicate.scanner.result")
+	text = changed(t, text, "https://cosign.sigstore.dev/attestation/vuln/v1", "vuln")
+	for range 4 {
+		fixed, _, err := lint.Fix("p.yaml", []byte(text), check(t, text, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(fixed)
+	}
+	for _, want := range []string{"{{ scanner.result.Results[].Vulnerabilities[?Severity=='CRITICAL'][]", "type: https://cosign.sigstore.dev/attestation/vuln/v1\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is missing in\n%s", want, text)
+		}
+	}
+}
