@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -118,17 +120,18 @@ func (h *Host) bundleEvidence(path string) (trust.Evidence, error) {
 }
 
 // blob verifies one file by its bundle.
-func (f *verifyFlags) blob(host *Host, verifier *verify.Verifier, name string) (verify.Result, error) {
+func (f *verifyFlags) blob(ctx context.Context, host *Host, verifier *verify.Verifier, name string) (verify.Result, error) {
 	evidence, err := host.bundleEvidence(f.path(name))
 	if err != nil {
 		return verify.Result{}, err
 	}
 	var result verify.Result
+	var stopped error
 	err = host.judged(name, func(artifact trust.Artifact) bool {
-		result = verifier.Blob(name, artifact, []trust.Evidence{evidence})
+		result, stopped = verifier.Blob(ctx, name, artifact, []trust.Evidence{evidence})
 		return needsContent(result)
 	})
-	return result, err
+	return result, cmp.Or(err, stopped)
 }
 
 func needsContent(result verify.Result) bool {

@@ -146,7 +146,7 @@ func (f *verifyFlags) run(ctx context.Context, host *Host, args []string, what, 
 	client := host.registries()
 	err = inOrder(references, f.atOnce(false), func(reference string) (verify.Result, error) {
 		if f.files() {
-			return f.blob(host, verifier, reference)
+			return f.blob(ctx, host, verifier, reference)
 		}
 		source, err := host.evidenceIn(client, reference)
 		if err != nil {

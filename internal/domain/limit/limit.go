@@ -15,6 +15,11 @@ const (
 	// Manifest is the largest OCI manifest or index read, in bytes; the
 	// distribution specification asks registries to take at least 4 MiB.
 	Manifest = 4 << 20
+	// ReferrersPage is one page of a list of referrers: each entry repeats the
+	// annotations of a manifest.
+	ReferrersPage = 32 << 20
+	// Told is how much of what cannot count is read to say what it is, in bytes.
+	Told = 64 << 10
 	// ImageConfig is the largest image configuration read, in bytes.
 	ImageConfig = 4 << 20
 	// Evidence is the largest stored bundle, envelope or payload, in bytes:
@@ -158,7 +163,7 @@ const (
 	// Subjects is how many subjects one statement may have.
 	Subjects = 1024
 	// Signatures is how many signatures one DSSE envelope may carry.
-	Signatures = 32
+	Signatures = 8
 	// LogEntries is how many log entries one signature may have, Timestamps how
 	// many timestamps; both as sigstore-go bounds them.
 	LogEntries = 32

@@ -146,7 +146,7 @@ func (o *opened) certify(signer Signer, signature []byte, now time.Time) (witnes
 	if signer.Root == nil {
 		return witnessed{}, fail(UntrustedCertificate, "%s has certificate identities and no trusted root that vouches for certificates", signer.Name)
 	}
-	w, stop := signer.Root.witness(o, party{leaf: o.leaf}, signature)
+	w, stop := signer.Root.witness(o, party{leaf: o.leaf}, signature, now)
 	if stop != nil {
 		return witnessed{}, stop
 	}

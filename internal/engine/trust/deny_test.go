@@ -149,6 +149,35 @@ func TestAuthorities(t *testing.T) {
 	denied(t, trust.UntrustedCertificate, v1, none, "no trusted root")
 }
 
+// TestRetiredLog: a log that signs no time, and is trusted no more, is no witness
+// of what nobody says when it was signed.
+func TestRetiredLog(t *testing.T) {
+	w, p := newWorld(t), newParty(t, "ci")
+	b := bundle.Bundle{Envelope: p.seal(t, dsse.InToto, statement(t, spdxType, spdx, image)), KeyHint: p.id.Hint()}
+	b.Entries = []bundle.LogEntry{w.V2.Add(told(b, p.key.Public()), signTime)}
+	alone := encoded(t, b)
+	b.Timestamps = [][]byte{w.TSA.Stamp(b.Envelope.Signatures[0].Sig, signTime)}
+	stamped := encoded(t, b)
+	retired, log := *w.Sigstore, *w.V2
+	log.Period = trusttest.Period{Start: signTime.AddDate(-1, 0, 0), End: signTime.Add(time.Minute)}
+	retired.V2 = &log
+	signer, demanding := p.signer, p.signer
+	signer.Root = rootOf(t, &retired)
+	demanding.Root, demanding.Demand.Log = signer.Root, true
+	current := demanding
+	current.Root = w.signer.Root
+
+	if logs := accept(t, alone, signer).Witnesses().Logs; len(logs) != 0 {
+		t.Errorf("witnessed by %+v", logs)
+	}
+	denied(t, trust.NoLogEntry, alone, demanding)
+	for name, claim := range map[string]trust.Claim{"stamped in its time": accept(t, stamped, demanding), "trusted now": accept(t, alone, current)} {
+		if len(claim.Witnesses().Logs) != 1 {
+			t.Errorf("%s: %+v", name, claim.Witnesses())
+		}
+	}
+}
+
 // TestWitnesses has bundles that are signed as they should be, and witnessed
 // in one wrong way each.
 func TestWitnesses(t *testing.T) {

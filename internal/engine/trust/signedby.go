@@ -97,7 +97,7 @@ func (o *opened) witnessedFor(signer Signer, key Key, signature []byte, now time
 		if o.leaf != nil { // of this key: who signs with a certificate has that logged
 			by = party{leaf: o.leaf}
 		}
-		if w, stop = signer.Root.witness(o, by, signature); stop != nil {
+		if w, stop = signer.Root.witness(o, by, signature, now); stop != nil {
 			return witnessed{}, stop
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/domain/subject"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/format/dsse"
@@ -200,6 +201,9 @@ func shorten(texts []string) string {
 func (o *opened) claimedType(form Form) string {
 	if form == SimpleSigning {
 		return predicate.TypeCosignSign
+	}
+	if len(o.payload) > limit.Told {
+		return "" // a stranger's, and much work to say what it claims to be
 	}
 	statement, err := intoto.Decode(o.payload)
 	claimed := statement.PredicateType

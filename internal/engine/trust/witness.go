@@ -32,9 +32,10 @@ type witnessed struct {
 
 // witness verifies all log entries and timestamps of a signature. Those of
 // logs and authorities that the root does not list are passed over, and are
-// no witnesses; of the others all must hold.
-func (r *Root) witness(o *opened, by party, signature []byte) (w witnessed, stop *failure) {
-	var timeless []*root.TransparencyLog
+// no witnesses; of the others all must hold. now is the clock of who judges.
+func (r *Root) witness(o *opened, by party, signature []byte, now time.Time) (w witnessed, stop *failure) {
+	var timeless []LogEntry
+	var logs []*root.TransparencyLog
 	for i, entry := range o.entries {
 		for _, other := range o.entries[:i] {
 			if bytes.Equal(entry.LogID, other.LogID) && entry.Index == other.Index {
@@ -50,10 +51,10 @@ func (r *Root) witness(o *opened, by party, signature []byte) (w witnessed, stop
 			return witnessed{}, stop
 		}
 		if verified.Time.IsZero() {
-			timeless = append(timeless, log)
-		} else {
-			w.times = append(w.times, verified.Time)
+			timeless, logs = append(timeless, verified), append(logs, log)
+			continue
 		}
+		w.times = append(w.times, verified.Time)
 		w.Logs = addLog(w.Logs, verified)
 	}
 	for i, raw := range o.timestamps {
@@ -66,15 +67,23 @@ func (r *Root) witness(o *opened, by party, signature []byte) (w witnessed, stop
 			w.Timestamps = addTimestamp(w.Timestamps, stamped)
 		}
 	}
-	// A log that signs no time is held to when the signature was made.
-	for _, log := range timeless {
+	// A log that signs no time is held to when the signature was made; where
+	// nobody says when that was, one that is not trusted now is no witness.
+	for i, log := range logs {
 		for _, at := range w.times {
-			if at.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && at.After(log.ValidityPeriodEnd) {
+			if outside(log, at) {
 				return witnessed{}, fail(BadLogEntry, "it was signed at %s, and %s is trusted %s", stamp(at), log.BaseURL, period(log))
 			}
 		}
+		if len(w.times) > 0 || !outside(log, now) {
+			w.Logs = addLog(w.Logs, timeless[i])
+		}
 	}
 	return w, nil
+}
+
+func outside(log *root.TransparencyLog, at time.Time) bool {
+	return at.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && at.After(log.ValidityPeriodEnd)
 }
 
 func period(log *root.TransparencyLog) string {

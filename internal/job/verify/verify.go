@@ -142,10 +142,9 @@ func (v *Verifier) Image(ctx context.Context, source Source, reference string) (
 				return err
 			}
 			about := []subject.Digest{result.Parts[i].Digest}
-			v.judge(&result.Parts[i], evidence, func(e trust.Evidence, signers []trust.Signer) (trust.Claim, *trust.Rejection) {
+			return v.judge(ctx, &result.Parts[i], evidence, func(e trust.Evidence, signers []trust.Signer) (trust.Claim, *trust.Rejection) {
 				return trust.Verify(e, signers, about, v.now())
 			})
-			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -155,15 +154,18 @@ func (v *Verifier) Image(ctx context.Context, source Source, reference string) (
 }
 
 // Blob looks at evidence about a file, which is called name.
-func (v *Verifier) Blob(name string, artifact trust.Artifact, evidence []trust.Evidence) Result {
+func (v *Verifier) Blob(ctx context.Context, name string, artifact trust.Artifact, evidence []trust.Evidence) (Result, error) {
 	part := Part{Digest: artifact.Digest}
 	if part.Digest.IsZero() && artifact.Content != nil {
 		part.Digest = subject.Of(artifact.Content)
 	}
-	v.judge(&part, evidence, func(e trust.Evidence, signers []trust.Signer) (trust.Claim, *trust.Rejection) {
+	err := v.judge(ctx, &part, evidence, func(e trust.Evidence, signers []trust.Signer) (trust.Claim, *trust.Rejection) {
 		return trust.VerifyBlob(e, artifact, signers, v.now())
 	})
-	return Result{Reference: name, Parts: []Part{part}}.decide()
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Reference: name, Parts: []Part{part}}.decide(), nil
 }
 
 // decide allows where there are parts and all of them hold.
@@ -178,11 +180,14 @@ func (r Result) decide() Result {
 // look verifies one piece of evidence against some signers.
 type look func(e trust.Evidence, signers []trust.Signer) (trust.Claim, *trust.Rejection)
 
-// judge fills a part from its evidence.
-func (v *Verifier) judge(part *Part, evidence []trust.Evidence, look look) {
+// judge fills a part from its evidence, unless nobody waits for it any more.
+func (v *Verifier) judge(ctx context.Context, part *Part, evidence []trust.Evidence, look look) error {
 	part.Pieces = len(evidence)
 	var unmatched []trust.Evidence
 	for _, piece := range evidence {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		claim, rejection := look(piece, v.want.Signers)
 		if rejection != nil {
 			if rejection.ClaimedType == "" || slices.Contains(v.want.Types, rejection.ClaimedType) {
@@ -204,10 +209,11 @@ func (v *Verifier) judge(part *Part, evidence []trust.Evidence, look look) {
 	part.Signers = parties(part.Claims)
 	if part.Signers >= v.want.Threshold {
 		part.Decision = verdict.Allow
-		return
+		return nil
 	}
 	slices.SortStableFunc(part.Rejections, func(a, b trust.Rejection) int { return distance(a.Reason) - distance(b.Reason) })
 	part.Strangers = v.strangers(unmatched, look)
+	return nil
 }
 
 // everyone gives the claims of all signers that made one piece, of which

@@ -369,12 +369,20 @@ func TestBlob(t *testing.T) {
 		"other digest":  {trust.Artifact{Digest: subject.Of([]byte("filed"))}, verdict.Deny},
 		"nothing":       {trust.Artifact{}, verdict.Deny},
 	} {
-		result := v.Blob("file", test.artifact, evidence)
+		result, err := v.Blob(t.Context(), "file", test.artifact, evidence)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if result.Decision != test.decision || len(result.Parts) != 1 {
 			t.Errorf("%s: %+v", name, result)
 		}
 	}
-	if v.Blob("file", trust.Artifact{Content: []byte("file")}, nil).Decision != verdict.Deny {
-		t.Error("no evidence is enough")
+	if result, err := v.Blob(t.Context(), "file", trust.Artifact{Content: []byte("file")}, nil); err != nil || result.Decision != verdict.Deny {
+		t.Errorf("no evidence is enough: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if result, err := v.Blob(ended, "file", trust.Artifact{Content: []byte("file")}, evidence); !errors.Is(err, context.Canceled) || result.Decision == verdict.Allow {
+		t.Errorf("nobody waits for it: %+v, %v", result, err)
 	}
 }

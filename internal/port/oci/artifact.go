@@ -106,7 +106,7 @@ func (c *Client) PullArtifact(ctx context.Context, repository string, digest sub
 	if err != nil {
 		return Artifact{}, err
 	}
-	a, err := decodeArtifact(manifest.content, artifactType, func(d descriptor) ([]byte, error) { return c.blob(ctx, repo, d) })
+	a, err := decodeArtifact(manifest.content, artifactType, func(d descriptor) ([]byte, error) { return c.blob(ctx, repo, d, &budget{}) })
 	if err != nil {
 		return Artifact{}, fmt.Errorf("%s@%s: %w", repository, digest, err)
 	}

@@ -195,9 +195,19 @@ func (c *Client) attachLayer(ctx context.Context, repo name.Repository, a Attach
 }
 
 // sameLayer says whether two layers hold the same piece: one payload may have
-// been signed by several.
-func sameLayer(a, b descriptor) bool {
-	return a.Digest == b.Digest && a.Annotations[signatureKey] == b.Annotations[signatureKey]
+// been signed by several, and one signature have other witnesses, or be made
+// worthless by what somebody wrote beside it.
+func sameLayer(a, b descriptor) bool { return pieceOf(a) == pieceOf(b) }
+
+// layerPiece is what evidence in a layer consists of.
+type layerPiece struct {
+	digest                                             subject.Digest
+	signature, certificate, chain, logEntry, timestamp string
+}
+
+func pieceOf(d descriptor) layerPiece {
+	a := d.Annotations
+	return layerPiece{d.Digest, a[signatureKey], a[certificateKey], a[chainKey], a[logEntryKey], a[timestampKey]}
 }
 
 // updateLayers changes the layers of a ".sig" or ".att" tag; a change that

@@ -191,7 +191,9 @@ func (c *Client) referrer(ctx context.Context, repo name.Repository, d descripto
 			whole.Source += " (has no signatures in it)"
 			return []trust.Evidence{whole}, nil
 		case layers.Add(int64(len(m.Layers))) > limit.AttachmentLayers:
-			return nil, &limit.Error{What: "all signatures that refer to the image", Bound: limit.AttachmentLayers, Unit: "layers"}
+			// A signature that is not looked at can only be missed.
+			whole.Source += fmt.Sprintf(" (more than %d signatures refer to the image, not read)", limit.AttachmentLayers)
+			return []trust.Evidence{whole}, nil
 		}
 		return c.layers(ctx, repo, m.Layers, whole, total)
 	}
@@ -214,15 +216,13 @@ func (c *Client) fill(ctx context.Context, repo name.Repository, layer descripto
 		piece.Source += fmt.Sprintf(" (over the bound of %d bytes, not read)", limit.Evidence)
 		return nil
 	}
-	if total.used.Add(layer.Size) > limit.EvidenceTotal {
-		return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
+	if layer.Digest.Algorithm() != "sha256" {
+		piece.Source += " (named by another digest than SHA-256, not read)"
+		return nil
 	}
-	content, err := c.blob(ctx, repo, layer)
+	content, err := c.blob(ctx, repo, layer, total)
 	var size *sizeError
 	if errors.As(err, &size) {
-		if total.used.Add(size.extra) > limit.EvidenceTotal {
-			return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
-		}
 		piece.Source += " (has another size than its manifest says, not read)"
 		return nil
 	}
@@ -233,15 +233,23 @@ func (c *Client) fill(ctx context.Context, repo name.Repository, layer descripto
 	return err
 }
 
-// sizeError says that a blob is the right one, and its descriptor has another
-// size; extra is how many bytes were read beyond that.
-type sizeError struct{ extra int64 }
+// sizeError says that a descriptor has another size than its blob.
+type sizeError struct{}
 
 // Error says what is wrong.
 func (*sizeError) Error() string { return "its descriptor has another size" }
 
-// blob reads a blob of a known size and digest.
-func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) ([]byte, error) {
+// charge counts n bytes more.
+func (b *budget) charge(n int64) error {
+	if b.used.Add(n) > limit.EvidenceTotal {
+		return &limit.Error{What: "all evidence together", Bound: limit.EvidenceTotal, Unit: "bytes"}
+	}
+	return nil
+}
+
+// blob reads a blob of a known size and digest. What is sent counts, and not
+// what a descriptor says.
+func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor, total *budget) ([]byte, error) {
 	response, err := c.do(ctx, repo, transport.PullScope, http.MethodGet, "blobs/"+d.Digest.String(), nil, nil)
 	if err != nil {
 		return nil, err
@@ -250,6 +258,16 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	what := repo.Name() + " blob " + d.Digest.String()
 	if response.StatusCode != http.StatusOK {
 		return nil, answer(response, what)
+	}
+	sent := response.ContentLength
+	if sent > d.Size+limit.Told {
+		return nil, &sizeError{} // far too long to be read for nothing, and no blob of this size that was cut off
+	}
+	if sent < 0 {
+		sent = d.Size
+	}
+	if err := total.charge(min(sent, d.Size)); err != nil {
+		return nil, err
 	}
 	hash := sha256.New()
 	body := io.TeeReader(response.Body, hash)
@@ -271,19 +289,19 @@ func (c *Client) blob(ctx context.Context, repo name.Repository, d descriptor) (
 	}
 	sum := hex.EncodeToString(hash.Sum(nil))
 	if err == nil && int64(len(content)) == d.Size {
-		if d.Digest.Algorithm() != "sha256" || sum != d.Digest.Hex() {
+		if sum != d.Digest.Hex() {
 			return nil, fmt.Errorf("%s: the registry sent %d bytes with digest sha256:%s", what, len(content), sum)
 		}
 		return content, nil
 	}
 	// Either the registry sent something else, or it sent the blob, and what
 	// is wrong is the manifest that anybody may have pushed.
-	rest, readErr := io.Copy(io.Discard, io.LimitReader(body, limit.Evidence))
-	if readErr != nil {
-		return nil, fmt.Errorf("%s: %w", what, readErr)
+	if _, err := io.Copy(io.Discard, io.LimitReader(body, limit.Told)); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	if hex.EncodeToString(hash.Sum(nil)) == d.Digest.Hex() {
-		return nil, &sizeError{extra: rest}
+		total.used.Add(-min(sent, d.Size)) // none of it is kept
+		return nil, &sizeError{}
 	}
 	if err != nil {
 		return nil, err
@@ -308,6 +326,7 @@ func (c *Client) tagEvidence(ctx context.Context, repo name.Repository, digest s
 // layers reads the layers that are of a form. whole says where they are.
 func (c *Client) layers(ctx context.Context, repo name.Repository, list []descriptor, whole trust.Evidence, total *budget) ([]trust.Evidence, error) {
 	pieces := make([]*trust.Evidence, len(list))
+	seen := map[layerPiece]bool{}
 	first := map[descriptorKey]int{} // one payload may have been signed by several
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -322,6 +341,12 @@ func (c *Client) layers(ctx context.Context, repo name.Repository, list []descri
 		default:
 			continue
 		}
+		// The same piece again is work for nothing.
+		one := pieceOf(layer)
+		if seen[one] {
+			continue
+		}
+		seen[one] = true
 		pieces[i] = piece
 		key := descriptorKey{layer.Digest, layer.Size}
 		if _, again := first[key]; again {
@@ -340,6 +365,9 @@ func (c *Client) layers(ctx context.Context, repo name.Repository, list []descri
 		}
 		if one := first[descriptorKey{list[i].Digest, list[i].Size}]; one != i {
 			piece.Content = pieces[one].Content
+			if err := total.charge(int64(len(piece.Content))); err != nil { // each is read and verified by itself
+				return nil, err
+			}
 			_, note, _ := strings.Cut(pieces[one].Source, " (") // why it was not read
 			if note != "" {
 				piece.Source += " (" + note

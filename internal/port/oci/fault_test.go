@@ -216,6 +216,9 @@ func TestFaultEndless(t *testing.T) {
 				}
 				<-body.done
 				most := int64(4 * limit.Manifest)
+				if match == "/referrers/" {
+					most = 2 * limit.ReferrersPage
+				}
 				if match == "/blobs/" { // three at once, to see whether their digests are right all the same
 					most = 4 * limit.Evidence
 				}
@@ -349,6 +352,7 @@ func TestRegistryLeadsInside(t *testing.T) {
 	for target, want := range map[string]string{
 		"https://169.254.169.254/latest": "inside", "https://127.0.0.1:2379/": "inside", "https://[::1]/": "inside", "https://10.1.2.3/": "inside",
 		"https://localhost:6443/": "inside", "http://cdn.example.net/": "without encryption",
+		"http://" + home + "/v2/team/app/manifests/v2": "without encryption",
 	} {
 		w := &world{}
 		for _, host := range []string{"169.254.169.254", "127.0.0.1:2379", "[::1]", "10.1.2.3", "localhost:6443", "cdn.example.net"} {

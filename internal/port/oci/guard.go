@@ -23,10 +23,12 @@ type guard struct {
 // RoundTrip passes a request on, unless it leads from the registry to an
 // address inside, from https to http, or takes credentials to a foreign realm.
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
-	if host := request.URL.Host; !strings.EqualFold(host, g.registry) {
+	host := request.URL.Host
+	if g.scheme == "https" && request.URL.Scheme != "https" {
+		return nil, fmt.Errorf("%s leads to %s without encryption, which is not followed", g.registry, host)
+	}
+	if !strings.EqualFold(host, g.registry) {
 		switch {
-		case g.scheme == "https" && request.URL.Scheme != "https":
-			return nil, fmt.Errorf("%s leads to %s without encryption, which is not followed", g.registry, host)
 		case inside(host) && !inside(g.registry):
 			return nil, fmt.Errorf("%s leads to the address %s inside, which is not followed", g.registry, host)
 		case secret(request) && !kin(g.registry, request.URL.Hostname()):

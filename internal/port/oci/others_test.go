@@ -118,7 +118,7 @@ func TestEvidenceExperimental(t *testing.T) {
 		{name: "cannot be read", artifactType: experimental, words: "has no signatures in it", manifest: func(*house, subject.Digest, subject.Digest) string {
 			return `{"mediaType":"` + ociManifest + `","layers":1}`
 		}},
-		{name: "too many layers", artifactType: experimental, err: fmt.Sprintf("the bound of %d layers", limit.AttachmentLayers), manifest: func(_ *house, image, _ subject.Digest) string {
+		{name: "too many layers", artifactType: experimental, words: fmt.Sprintf("(more than %d signatures refer to the image, not read)", limit.AttachmentLayers), manifest: func(_ *house, image, _ subject.Digest) string {
 			return experimentalManifest(image, slices.Repeat([]string{entry(simple, 1, subject.Of(nil))}, limit.AttachmentLayers+1)...)
 		}},
 		{name: "a layer that is gone", artifactType: experimental, err: "is listed and gone", manifest: func(_ *house, image, _ subject.Digest) string {

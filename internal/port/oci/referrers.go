@@ -124,7 +124,7 @@ func (c *Client) referrersPage(ctx context.Context, repo name.Repository, target
 	if filtered := response.Header.Get("OCI-Filters-Applied"); filtered != "" {
 		return imageIndex{}, "", fmt.Errorf("%s was filtered by %.100q, which nobody asked for: something may be missing in it", what, filtered)
 	}
-	content, err := limit.ReadAll(response.Body, what, limit.Manifest)
+	content, err := limit.ReadAll(response.Body, what, limit.ReferrersPage)
 	if err != nil {
 		return imageIndex{}, "", err
 	}

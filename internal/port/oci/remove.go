@@ -60,7 +60,8 @@ func (c *Client) Remove(ctx context.Context, repository string, image subject.Di
 
 // layerKey is what sameLayer compares.
 func layerKey(e trust.Evidence) descriptor {
-	return descriptor{Digest: e.Digest, Annotations: map[string]string{signatureKey: e.Signature}}
+	return descriptor{Digest: e.Digest, Annotations: map[string]string{signatureKey: e.Signature, certificateKey: e.Certificate, chainKey: e.Chain,
+		logEntryKey: e.LogEntry, timestampKey: e.Timestamp}}
 }
 
 func (c *Client) removeLayers(ctx context.Context, repo name.Repository, tag string, gone []descriptor) error {

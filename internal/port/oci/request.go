@@ -44,7 +44,7 @@ func answer(response *http.Response, what string) error {
 	}
 	detail, again := "", response.StatusCode >= http.StatusInternalServerError || stumbled(response, nil)
 	if json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
-		detail = fmt.Sprintf(": %.100s: %.300s", said.Errors[0].Code, said.Errors[0].Message)
+		detail = fmt.Sprintf(": %.100s: %.300s", oneLine(said.Errors[0].Code), oneLine(said.Errors[0].Message))
 		// Every digest is computed from what is sent. Debian's docker-registry
 		// says so of a blob that another writer is writing.
 		again = again || said.Errors[0].Code == "DIGEST_INVALID"
@@ -68,6 +68,10 @@ func IsRefused(err error) bool {
 	var r *refusal
 	return errors.As(err, &r)
 }
+
+// oneLine is a text of a stranger's without line breaks: errors that are joined
+// have a line each.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // stumble is an answer that says nothing about what was asked: the registry
 // may do better in a moment.

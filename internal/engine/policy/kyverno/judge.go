@@ -20,7 +20,10 @@ import (
 
 // judge makes the checks of one scope.
 type judge struct {
-	policy    *verifier
+	policy *verifier
+	// stopped says why nobody waits for the judgement any more, nil where somebody
+	// does.
+	stopped   func() error
 	rule      string
 	action    verdict.Action
 	scope     policy.Scope
@@ -33,8 +36,8 @@ type judge struct {
 	checks     []verdict.Check
 }
 
-func newJudge(p *verifier, input policy.Input, scope policy.Scope) *judge {
-	return &judge{policy: p, scope: scope, now: input.Now, functions: caller(input.Now),
+func newJudge(ctx context.Context, p *verifier, input policy.Input, scope policy.Scope) *judge {
+	return &judge{policy: p, stopped: ctx.Err, scope: scope, now: input.Now, functions: caller(input.Now),
 		claims: map[string][]trust.Claim{}, rejections: map[string][]trust.Rejection{}}
 }
 
@@ -172,6 +175,9 @@ func (j *judge) verified(p party) []trust.Claim {
 		all = j.scope.Elsewhere[p.repository]
 	}
 	for _, evidence := range all {
+		if j.stopped() != nil {
+			return nil // Judge says so
+		}
 		claim, rejection := trust.Verify(evidence, []trust.Signer{p.signer}, j.scope.Subjects, j.now)
 		if rejection == nil {
 			rejection = p.annotated(claim, evidence)

@@ -237,7 +237,7 @@ func (p *verifier) Judge(ctx context.Context, input policy.Input) ([]verdict.Che
 	}
 	var checks []verdict.Check
 	for _, scope := range input.Scopes {
-		j := newJudge(p, input, scope)
+		j := newJudge(ctx, p, input, scope)
 		for _, r := range p.rules {
 			if err := j.judge(ctx, r, input); err != nil {
 				return nil, err
@@ -245,6 +245,9 @@ func (p *verifier) Judge(ctx context.Context, input policy.Input) ([]verdict.Che
 			if p.one && slices.ContainsFunc(j.checks, func(c verdict.Check) bool { return c.Outcome != verdict.Skipped }) {
 				break
 			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		checks = append(checks, j.checks...)
 	}
