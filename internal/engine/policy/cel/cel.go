@@ -25,6 +25,7 @@ import (
 	"github.com/seed-161fc314/assay/api/v1alpha1"
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 	"github.com/seed-161fc314/assay/predicate"
 )
 
@@ -146,12 +147,12 @@ func (p *evidencePolicy) Judge(ctx context.Context, input policy.Input) ([]verdi
 		return nil, errors.New("there is nothing to judge: no manifest was given")
 	}
 	var checks []verdict.Check
-	inspects := p.Inspects()
+	inspects, memory := p.Inspects(), &trust.Memory{}
 	for _, scope := range input.Scopes {
 		if inspects && scope.Config == nil {
 			return nil, errors.New("it looks at the configuration of the image, which was not read")
 		}
-		j := &judge{policy: p, input: input, scope: scope, verified: map[string]verified{}}
+		j := &judge{policy: p, input: input, scope: scope, verified: map[string]verified{}, memory: memory}
 		for _, r := range p.requirements {
 			made, err := j.require(ctx, r)
 			if err != nil {

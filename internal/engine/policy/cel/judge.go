@@ -27,6 +27,8 @@ type judge struct {
 	scope  policy.Scope
 	// verified is all evidence against each list of signers.
 	verified map[string]verified
+	// memory is that of all scopes.
+	memory *trust.Memory
 }
 
 // verified is what became of the evidence, of whatever type.
@@ -79,7 +81,7 @@ func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
 		var last *trust.Rejection
 		counted := false
 		for _, some := range asked {
-			claim, rejection := trust.Verify(evidence, some, j.scope.Subjects, j.input.Now)
+			claim, rejection := j.memory.Verify(evidence, some, j.scope.Subjects, j.input.Now)
 			if rejection != nil {
 				last = rejection
 				continue
@@ -94,7 +96,7 @@ func (j *judge) verify(ctx context.Context, r requirement) (verified, error) {
 			v.claims = append(v.claims, claim)
 		}
 		if !counted && late == nil && len(asked) > 1 {
-			_, last = trust.Verify(evidence, parties, j.scope.Subjects, j.input.Now) // for a reason that names them all
+			_, last = j.memory.Verify(evidence, parties, j.scope.Subjects, j.input.Now) // for a reason that names them all
 		}
 		switch {
 		case counted:

@@ -23,7 +23,9 @@ type judge struct {
 	policy *verifier
 	// stopped says why nobody waits for the judgement any more, nil where somebody
 	// does.
-	stopped   func() error
+	stopped func() error
+	// memory is that of all scopes.
+	memory    *trust.Memory
 	rule      string
 	action    verdict.Action
 	scope     policy.Scope
@@ -36,8 +38,8 @@ type judge struct {
 	checks     []verdict.Check
 }
 
-func newJudge(ctx context.Context, p *verifier, input policy.Input, scope policy.Scope) *judge {
-	return &judge{policy: p, stopped: ctx.Err, scope: scope, now: input.Now, functions: caller(input.Now),
+func newJudge(ctx context.Context, p *verifier, input policy.Input, scope policy.Scope, memory *trust.Memory) *judge {
+	return &judge{policy: p, stopped: ctx.Err, memory: memory, scope: scope, now: input.Now, functions: caller(input.Now),
 		claims: map[string][]trust.Claim{}, rejections: map[string][]trust.Rejection{}}
 }
 
@@ -178,7 +180,7 @@ func (j *judge) verified(p party) []trust.Claim {
 		if j.stopped() != nil {
 			return nil // Judge says so
 		}
-		claim, rejection := trust.Verify(evidence, []trust.Signer{p.signer}, j.scope.Subjects, j.now)
+		claim, rejection := j.memory.Verify(evidence, []trust.Signer{p.signer}, j.scope.Subjects, j.now)
 		if rejection == nil {
 			rejection = p.annotated(claim, evidence)
 		}

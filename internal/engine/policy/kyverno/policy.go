@@ -66,6 +66,7 @@ import (
 
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
+	"github.com/seed-161fc314/assay/internal/engine/trust"
 )
 
 // verifier is one compiled policy.
@@ -236,8 +237,9 @@ func (p *verifier) Judge(ctx context.Context, input policy.Input) ([]verdict.Che
 		return nil, errors.New(p.name + ": there is no manifest to judge")
 	}
 	var checks []verdict.Check
+	memory := &trust.Memory{}
 	for _, scope := range input.Scopes {
-		j := newJudge(ctx, p, input, scope)
+		j := newJudge(ctx, p, input, scope, memory)
 		for _, r := range p.rules {
 			if err := j.judge(ctx, r, input); err != nil {
 				return nil, err
