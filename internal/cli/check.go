@@ -218,7 +218,8 @@ func (h *Host) manifests(files []string) ([]string, error) {
 			paths = append(paths, name)
 			continue
 		}
-		err = filepath.WalkDir(h.path(name), func(path string, d fs.DirEntry, err error) error {
+		root := h.path(name)
+		err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
@@ -226,7 +227,11 @@ func (h *Host) manifests(files []string) ([]string, error) {
 				return fs.SkipDir
 			}
 			if !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
-				paths = append(paths, path)
+				below, err := filepath.Rel(root, path)
+				if err != nil {
+					return err
+				}
+				paths = append(paths, filepath.Join(name, below)) // as it was named
 			}
 			return nil
 		})
