@@ -51,7 +51,7 @@ func (c check) make(ctx context.Context, s *scene, result verdict.Check) (verdic
 	case c.source.Expr != "":
 		result.Found = "it does not hold" + c.values(ctx, s)
 		for _, p := range c.culprits {
-			if list, _, err := p.program.ContextEval(ctx, s); err == nil {
+			if list, err := p.program.evaluate(ctx, s); err == nil {
 				items = append(items, listed(list)...)
 			}
 		}
@@ -97,7 +97,7 @@ func listed(value ref.Val) []ref.Val {
 func (c check) values(ctx context.Context, s *scene) string {
 	var spelled []string
 	for _, p := range c.operands {
-		if value, _, err := p.program.ContextEval(ctx, s); err == nil {
+		if value, err := p.program.evaluate(ctx, s); err == nil {
 			spelled = append(spelled, p.text+" is "+compact(value))
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	kubernetes "k8s.io/apiserver/pkg/cel/library"
 
 	"github.com/seed-161fc314/assay/api/v1alpha1"
-	"github.com/seed-161fc314/assay/internal/domain/limit"
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 )
 
@@ -69,7 +68,7 @@ type check struct {
 
 // expression is a program, and what it looks at.
 type expression struct {
-	program celgo.Program
+	program metric
 	// each says that it is about one piece of evidence, and is made for each;
 	// inspects that it looks at the configuration of the image.
 	each, inspects bool
@@ -78,7 +77,7 @@ type expression struct {
 // part is a piece of an expression.
 type part struct {
 	text    string
-	program celgo.Program
+	program metric
 }
 
 // compiler compiles the expressions of one family.
@@ -159,8 +158,34 @@ func mentions(compiled *celgo.Ast, word string) bool {
 	})) > 0
 }
 
-func program(env *celgo.Env, compiled *celgo.Ast) (celgo.Program, error) {
-	return env.Program(compiled, celgo.CostLimit(limit.PolicyCost), celgo.CostTracking(newCost()), celgo.InterruptCheckFrequency(100), celgo.EvalOptions(celgo.OptOptimize))
+// program plans an expression, which a meter bounds.
+func program(env *celgo.Env, compiled *celgo.Ast) (metric, error) {
+	planned, err := env.Program(compiled, metered(), celgo.InterruptCheckFrequency(100), celgo.EvalOptions(celgo.OptOptimize))
+	m := metric{Program: planned, nodes: 1, dearness: 1}
+	for _, n := range ast.MatchDescendants(ast.NavigateAST(compiled.NativeRep()), func(ast.NavigableExpr) bool { return true }) {
+		m.nodes = max(m.nodes, n.ID()+1)
+		if n.Kind() != ast.CallKind {
+			continue
+		}
+		switch n.AsCall().FunctionName() {
+		case "matches", "find", "findAll":
+			for _, child := range n.Children() {
+				if pattern, ok := child.AsLiteral().(types.String); ok && child.Kind() == ast.LiteralKind {
+					m.dearness = max(m.dearness, uint64(len(pattern))/4)
+				}
+			}
+		}
+	}
+	return m, err
+}
+
+// metric is a program with what its meter needs to know.
+type metric struct {
+	celgo.Program
+	// nodes is over the ids of all nodes; dearness is how much more than once
+	// each character that is read may be looked at: regular expressions do that.
+	nodes    int64
+	dearness uint64
 }
 
 // hint explains the mistakes that are made most: a variable of another family,

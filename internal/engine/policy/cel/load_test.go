@@ -315,6 +315,10 @@ func TestMatch(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add(whole)
 	f.Add(strings.Replace(whole, "findings.filter(f, f.severity == \"CRITICAL\")", "predicate.a[0].?b.map(x, x.matches(\"a\"))", 1))
+	f.Add(strings.Replace(whole, "size(components) > 0", "components.all(c, c.licenses.all(l, spdx.allows(['MIT'], l))) && image.config.user != '' && evidence.all(e, e.claim.tool != '')", 1))
+	f.Add(strings.Replace(whole, "    keys:\n    - file: ci.pub\n", "    notAfter: '2027-01-01T00:00:00Z'\n    keys:\n    - {ref: 'k8s://a/b', notBefore: '2026-01-01T00:00:00Z'}\n", 1))
+	f.Add(strings.Replace(whole, "  requirements:", "  action: Warn\n  effectiveFrom: '2026-01-01T00:00:00Z'\n  exceptions: [{digests: ['sha256:1'], images: ['*'], requirements: [scanned], owner: o, reason: r, expires: '2027-01-01T00:00:00Z'}]\n  onFault: {evidenceUnavailable: Warn}\n  requirements:", 1))
+	f.Add(strings.Replace(whole, "maxAge: 168h", "threshold: 1\n    select: {which: All, tools: ['a*'], expr: 'scan.packages > 0'}", 1))
 	f.Add("apiVersion: assay.sh/v1alpha1\nkind: EvidencePolicy\nspec: {requirements: [{checks: [{expr: '[1].all(x, y)'}]}]}")
 	ci := newParty(f)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -330,7 +334,9 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		// Nothing is ever allowed without evidence.
-		checks, err := p.Judge(t.Context(), input())
+		in := input()
+		in.Scopes[0].Config = &policy.ImageConfig{}
+		checks, err := p.Judge(t.Context(), in)
 		if err != nil || len(checks) == 0 {
 			t.Fatalf("%d checks, %v", len(checks), err)
 		}

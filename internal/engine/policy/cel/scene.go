@@ -21,6 +21,8 @@ type scene struct {
 	views []*view
 	// made are the variables that were asked for.
 	made map[string]any
+	// meter counts the evaluation that runs.
+	meter *meter
 	// shared has what is the same for all pieces.
 	shared *scene
 }
@@ -33,6 +35,9 @@ func (s *scene) Parent() celgo.Activation { return nil }
 
 // ResolveName gives a variable. What does not exist was an error at load.
 func (s *scene) ResolveName(name string) (any, bool) {
+	if name == meterName {
+		return s.meter, true
+	}
 	if value, known := s.made[name]; known {
 		return value, true
 	}
@@ -148,6 +153,12 @@ func imageOf(image policy.Image, scope policy.Scope) Image {
 
 // evaluate gives the value of an expression.
 func (e expression) evaluate(ctx context.Context, s *scene) (ref.Val, error) {
-	value, _, err := e.program.ContextEval(ctx, s)
+	return e.program.evaluate(ctx, s)
+}
+
+// evaluate runs a program once, with a meter of its own.
+func (m metric) evaluate(ctx context.Context, s *scene) (ref.Val, error) {
+	s.meter = &meter{cost: newCost(), dearness: m.dearness, values: make([]ref.Val, m.nodes)}
+	value, _, err := m.ContextEval(ctx, s)
 	return value, spent(err)
 }
