@@ -3,6 +3,8 @@ package cel
 import (
 	"testing"
 
+	"github.com/google/cel-go/common/types"
+
 	"github.com/seed-161fc314/assay/internal/domain/verdict"
 	"github.com/seed-161fc314/assay/internal/engine/policy"
 	"github.com/seed-161fc314/assay/internal/engine/policy/policytest"
@@ -68,7 +70,7 @@ func TestMeterIsLinear(t *testing.T) {
 		t.Fatal(err)
 	}
 	spent := func(n int) uint64 {
-		s := &scene{judge: &judge{}, made: map[string]any{"predicates": make([]int64, n)}}
+		s := &scene{judge: &judge{}, made: map[string]any{"predicates": types.DefaultTypeAdapter.NativeToValue(make([]int64, n))}}
 		if value, err := p.(*evidencePolicy).requirements[0].checks[0].evaluate(t.Context(), s); err != nil || value.Value() != true {
 			t.Fatal(value, err)
 		}

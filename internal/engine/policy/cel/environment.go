@@ -161,7 +161,7 @@ func mentions(compiled *celgo.Ast, word string) bool {
 // program plans an expression, which a meter bounds.
 func program(env *celgo.Env, compiled *celgo.Ast) (metric, error) {
 	planned, err := env.Program(compiled, metered(), celgo.InterruptCheckFrequency(100), celgo.EvalOptions(celgo.OptOptimize))
-	m := metric{Program: planned, nodes: 1, dearness: 1}
+	m := metric{Program: planned, nodes: 1, dearness: 1, adapter: env.CELTypeAdapter()}
 	for _, n := range ast.MatchDescendants(ast.NavigateAST(compiled.NativeRep()), func(ast.NavigableExpr) bool { return true }) {
 		m.nodes = max(m.nodes, n.ID()+1)
 		if n.Kind() != ast.CallKind {
@@ -186,6 +186,7 @@ type metric struct {
 	// each character that is read may be looked at: regular expressions do that.
 	nodes    int64
 	dearness uint64
+	adapter  types.Adapter
 }
 
 // hint explains the mistakes that are made most: a variable of another family,

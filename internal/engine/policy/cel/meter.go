@@ -18,6 +18,8 @@ type meter struct {
 	dearness uint64
 	// values are what nodes gave last, by the node's id.
 	values []ref.Val
+	// arguments are those of the call that is charged.
+	arguments [4]ref.Val
 }
 
 // meterName is the name by which nodes find the meter; no expression can say it.
@@ -39,9 +41,9 @@ func (m *meter) charge(id int64, value ref.Val, more uint64) {
 }
 
 // call is what a call costs, by its arguments where those are known.
-func (m *meter) call(c interpreter.InterpretableCall, result ref.Val) uint64 {
-	arguments := make([]ref.Val, 0, 4)
-	for _, argument := range c.Args() {
+func (m *meter) call(c meteredCall, result ref.Val) uint64 {
+	arguments := m.arguments[:0]
+	for _, argument := range c.arguments {
 		var value ref.Val
 		if constant, ok := argument.(interpreter.InterpretableConst); ok {
 			value = constant.Value()
@@ -53,10 +55,10 @@ func (m *meter) call(c interpreter.InterpretableCall, result ref.Val) uint64 {
 		}
 		arguments = append(arguments, value)
 	}
-	switch known := m.cost.CallCost(c.Function(), c.OverloadID(), arguments, result); {
+	switch known := m.cost.CallCost(c.function, c.overload, arguments, result); {
 	case known != nil:
 		return *known
-	case len(arguments) == 2 && dear(c.Function()):
+	case len(arguments) == 2 && dear(c.function):
 		return size(arguments[0])/10 + size(arguments[1])/10
 	}
 	return 0
@@ -81,7 +83,7 @@ func metered() celgo.ProgramOption {
 		case interpreter.InterpretableAttribute:
 			return meteredAttribute{n}, nil
 		case interpreter.InterpretableCall:
-			return meteredCall{n}, nil
+			return meteredCall{n, n.Function(), n.OverloadID(), n.Args()}, nil
 		}
 		return node, nil
 	})
@@ -104,13 +106,15 @@ func (a meteredAttribute) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 // meteredCall is a call of a function or an operator.
 type meteredCall struct {
 	interpreter.InterpretableCall
+	function, overload string
+	arguments          []interpreter.InterpretableV2
 }
 
 // Exec evaluates it.
 func (c meteredCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	value := c.InterpretableCall.Exec(frame)
 	if m, has := meterOf(frame); has {
-		m.charge(c.ID(), value, m.call(c.InterpretableCall, value))
+		m.charge(c.ID(), value, m.call(c, value))
 	}
 	return value
 }

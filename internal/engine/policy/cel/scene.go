@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	celgo "github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/seed-161fc314/assay/internal/engine/policy"
@@ -21,8 +22,9 @@ type scene struct {
 	views []*view
 	// made are the variables that were asked for.
 	made map[string]any
-	// meter counts the evaluation that runs.
-	meter *meter
+	// meter counts the evaluation that runs, and adapter makes values for it.
+	meter   *meter
+	adapter types.Adapter
 	// shared has what is the same for all pieces.
 	shared *scene
 }
@@ -44,6 +46,7 @@ func (s *scene) ResolveName(name string) (any, bool) {
 	value, has := s.one(name)
 	if !has {
 		if s.shared != nil {
+			s.shared.adapter = s.adapter
 			return s.shared.ResolveName(name)
 		}
 		if value, has = s.all(name); !has {
@@ -53,8 +56,28 @@ func (s *scene) ResolveName(name string) (any, bool) {
 	if s.made == nil {
 		s.made = map[string]any{}
 	}
-	s.made[name] = value
-	return value, true
+	s.made[name] = s.value(value)
+	return s.made[name], true
+}
+
+// value makes the entries of our lists once for all checks: cel-go would make
+// them for each.
+func (s *scene) value(native any) ref.Val {
+	switch list := native.(type) {
+	case []Finding:
+		return entriesOf(s.adapter, list)
+	case []Component:
+		return entriesOf(s.adapter, list)
+	}
+	return s.adapter.NativeToValue(native)
+}
+
+func entriesOf[T any](adapter types.Adapter, list []T) ref.Val {
+	values := make([]ref.Val, len(list))
+	for i, entry := range list {
+		values[i] = adapter.NativeToValue(entry)
+	}
+	return types.NewRefValList(adapter, values)
 }
 
 // one are the variables of one piece of evidence.
@@ -158,6 +181,7 @@ func (e expression) evaluate(ctx context.Context, s *scene) (ref.Val, error) {
 
 // evaluate runs a program once, with a meter of its own.
 func (m metric) evaluate(ctx context.Context, s *scene) (ref.Val, error) {
+	s.adapter = m.adapter
 	s.meter = &meter{cost: newCost(), dearness: m.dearness, values: make([]ref.Val, m.nodes)}
 	value, _, err := m.ContextEval(ctx, s)
 	return value, spent(err)
