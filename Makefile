@@ -1,6 +1,7 @@
 # make          the binary, static, without cgo
 # make test     every check that needs Go, git and Debian packages only
 # make interop  the same product against real peers, built into $(PEERS)
+# make crd      the CustomResourceDefinition of EvidencePolicy, from its Go types
 # make bench    side by side with the peers, printed as ratios
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +14,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 export CGO_ENABLED ?= 0
 
-.PHONY: assay test lint vulnerabilities unit pkcs11 fuzz interop peers bench clean gcc softhsm
+.PHONY: assay test lint vulnerabilities unit pkcs11 fuzz interop peers crd bench clean gcc softhsm
 
 assay:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/seed-161fc314/assay/internal/cli.version=$(VERSION)" -o assay ./cmd/assay
@@ -71,6 +72,9 @@ interop: gcc peers
 
 peers:
 	./.ci/peers $(PEERS)
+
+crd:
+	$(GO) test ./api/v1alpha1/crd -count=1 -run TestCommitted -update
 
 # BENCH_FLAGS: -suite scan, -runs 5, -osv all.zip
 bench: assay

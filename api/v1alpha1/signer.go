@@ -57,10 +57,12 @@ type Key struct {
 // whole value.
 type Identity struct {
 	// Subject is the subject alternative name: an email address or a URI.
-	Subject       string `json:"subject,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	// SubjectRegexp is an expression for the subject alternative name.
 	SubjectRegexp string `json:"subjectRegexp,omitempty"`
 	// Issuer is the URL of the OpenID provider.
-	Issuer       string `json:"issuer,omitempty"`
+	Issuer string `json:"issuer,omitempty"`
+	// IssuerRegexp is an expression for the URL of the OpenID provider.
 	IssuerRegexp string `json:"issuerRegexp,omitempty"`
 	// Extensions are values that the certificate must have, ExtensionRegexps
 	// expressions for them, by the names in Fulcio's oid-info.md in lower camel
