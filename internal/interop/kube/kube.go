@@ -1,8 +1,8 @@
 // Package kube runs the control plane that interop tests talk to: a real etcd and
 // a real kube-apiserver on loopback.
 //
-// Start brings it up; [Cluster.Apply] and [Cluster.Do] talk to it as its
-// administrator. Nothing runs in it: there is no controller, no scheduler and no
+// Start brings it up; [Cluster.Apply], [Cluster.Await] and [Cluster.Do] talk to it
+// as its administrator. Nothing runs in it: there is no controller, no scheduler and no
 // node. It forgets everything when it ends.
 package kube
 
@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -221,6 +222,29 @@ func (c *Cluster) Apply(ctx context.Context, manifest []byte) error {
 	}
 	_, err = c.Do(ctx, http.MethodPatch, root+"/"+r.Name+"/"+object.Metadata.Name+"?fieldManager=assay&fieldValidation=Strict&force=true", "application/apply-patch+yaml", manifest)
 	return err
+}
+
+// Await asks for a path until what it gives holds, or ctx ends. What is not there
+// yet, and what the API server asks to be asked again, does not hold; whatever else
+// it refuses is an error.
+func (c *Cluster) Await(ctx context.Context, path string, holds func([]byte) bool) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		content, err := c.Do(ctx, http.MethodGet, path, "", nil)
+		var refused *StatusError
+		switch {
+		case err == nil && holds(content):
+			return nil
+		case err != nil && !(errors.As(err, &refused) && (refused.Code == http.StatusNotFound || refused.Code == http.StatusTooManyRequests)):
+			return fmt.Errorf("waiting for %s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w; last was %.2000s", path, ctx.Err(), content)
+		case <-ticker.C:
+		}
+	}
 }
 
 func (c *Cluster) resource(ctx context.Context, root, kind string) (resource, error) {
