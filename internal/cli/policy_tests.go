@@ -21,6 +21,7 @@ import (
 	"github.com/seed-161fc314/assay/internal/format/strictyaml"
 	"github.com/seed-161fc314/assay/internal/job/gate"
 	"github.com/seed-161fc314/assay/internal/job/rehearse"
+	"github.com/seed-161fc314/assay/internal/port/oci"
 )
 
 func newPolicyTest(host *Host) *cobra.Command {
@@ -137,7 +138,7 @@ func (h *Host) policyTest(ctx context.Context, file string, document strictyaml.
 
 // decide asks what a case asks. A fault is a verdict here.
 func (r *rehearsal) decide(ctx context.Context, c policycase.Case, now time.Time) (verdict.Verdict, error) {
-	scene := rehearse.Scene{Policies: r.policies, Now: now}
+	scene := rehearse.Scene{Policies: r.policies, Now: now, Config: oci.ImageConfig(c.Config)}
 	reference := c.Image
 	var err error
 	if c.Resource != "" {

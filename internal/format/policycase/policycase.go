@@ -60,6 +60,8 @@ type Case struct {
 	Image string `json:"image"`
 	// Resource is a manifest file with one workload.
 	Resource string `json:"resource"`
+	// Config is what the image says of itself, for policies that look at it.
+	Config ImageConfig `json:"config"`
 	// Evidence is all that there is about the image.
 	Evidence []Evidence `json:"evidence"`
 	// Want is the decision: allow, warn, deny or fault.
@@ -72,6 +74,20 @@ type Case struct {
 
 	// Line is where the case stands.
 	Line int `json:"-"`
+}
+
+// ImageConfig is the part of an image's configuration that says how it runs; what
+// is left out is empty.
+type ImageConfig struct {
+	OS           string            `json:"os"`
+	Architecture string            `json:"architecture"`
+	Variant      string            `json:"variant"`
+	Created      time.Time         `json:"created"`
+	Labels       map[string]string `json:"labels"`
+	Env          []string          `json:"env"`
+	User         string            `json:"user"`
+	Entrypoint   []string          `json:"entrypoint"`
+	Cmd          []string          `json:"cmd"`
 }
 
 // Evidence is one piece that somebody signed.
