@@ -33,10 +33,10 @@ softhsm:
 lint: gcc $(TOOLS)/staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags interop ./internal/interop/...
+	$(GO) vet -tags interop ./internal/interop/... ./internal/engine/policy/kyverno
 	CGO_ENABLED=1 $(GO) vet -tags pkcs11 ./internal/port/signing/pkcs11 ./internal/cli ./cmd/assay
 	$(TOOLS)/staticcheck ./...
-	$(TOOLS)/staticcheck -tags interop ./internal/interop/...
+	$(TOOLS)/staticcheck -tags interop ./internal/interop/... ./internal/engine/policy/kyverno
 	CGO_ENABLED=1 $(TOOLS)/staticcheck -tags pkcs11 ./internal/port/signing/pkcs11
 
 $(TOOLS)/staticcheck:
@@ -68,6 +68,7 @@ fuzz:
 
 interop: gcc peers
 	CGO_ENABLED=1 ASSAY_PEERS=$(PEERS) $(GO) test $(RACE) -tags interop -count=1 -timeout 20m ./internal/interop
+	ASSAY_PEERS=$(PEERS) $(GO) test -tags interop -count=1 -timeout 20m -run TestOracle ./internal/engine/policy/kyverno
 	@echo "make interop: all passed"
 
 peers:

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,6 +176,16 @@ func checkCall(name string, arguments []jmespath.ASTNode) error {
 	return fmt.Errorf("%s() is not supported", name)
 }
 
+// copyFunction copies a list. No policy can call it: the name is none.
+const copyFunction = "copy of"
+
+func copyList(_ time.Time, arguments []any) (any, error) {
+	if list, ok := arguments[0].([]any); ok {
+		return slices.Clone(list), nil
+	}
+	return arguments[0], nil
+}
+
 // caller gives the interpreter its functions, with the door's clock.
 func caller(now time.Time) *jmespath.FunctionCaller {
 	c := jmespath.NewFunctionCaller()
@@ -183,6 +194,7 @@ func caller(now time.Time) *jmespath.FunctionCaller {
 			register(c, name, f, now)
 		}
 	}
+	register(c, copyFunction, function{arguments: takes(any_), call: copyList}, now)
 	return c
 }
 

@@ -209,14 +209,14 @@ func (s set) textMembers(m *members, key, value operand, text string) error {
 		}
 	} else if key.length() == 1 {
 		for element := range key.elements() {
-			if element.value == text {
+			if found, ok := scalarText(element.value); ok && (found == text || scientific(element.value, found) == text) {
 				m.exact[text] = true
 				return nil
 			}
 		}
 	}
 	if ends := rangeText.FindStringSubmatch(text); ends != nil && value.written && !s.older {
-		m.low, m.high = ends[1], ends[2]
+		m.low, m.high, m.forward = ends[1], ends[2], true
 		m.exact[text] = true
 		return nil
 	}

@@ -34,6 +34,11 @@ func compare(key, value any) (order int, ok bool) {
 		}
 	}
 	a, aOK := number(key)
+	if aOK && keyIsText { // a key that spells a number is one, also of seconds
+		if a, b, ok := durations(a, value); ok {
+			return cmp.Compare(a.Seconds(), b.Seconds()), true
+		}
+	}
 	b, bOK := number(value)
 	if aOK && bOK {
 		return cmp.Compare(a, b), true
@@ -67,7 +72,7 @@ func ordered(symbol string, order int) bool {
 func number(value any) (float64, bool) {
 	switch typed := value.(type) {
 	case float64:
-		return typed, true
+		return typed, !math.IsNaN(typed) && !math.IsInf(typed, 0)
 	case string:
 		return parseNumber(typed)
 	}

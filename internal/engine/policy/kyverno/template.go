@@ -3,6 +3,7 @@ package kyverno
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -30,6 +31,8 @@ type expression struct {
 	source string
 	ast    jmespath.ASTNode
 	inner  []*expression
+	// run is ast as it is evaluated.
+	run jmespath.ASTNode
 	// roots are the names that it looks up at the top level.
 	roots []string
 }
@@ -149,6 +152,7 @@ func parseExpression(text string, depth int) (*expression, error) {
 	if err := checkNode(e.ast); err != nil {
 		return nil, fmt.Errorf("{{ %s }}: %w", text, err)
 	}
+	e.run = copying(e.ast)
 	e.roots = roots(e.ast, nil)
 	for _, inner := range e.inner {
 		e.roots = append(e.roots, inner.roots...)
@@ -196,6 +200,20 @@ func (e *expression) cut(text string, depth int) (string, error) {
 		i++
 	}
 	return outer.String(), nil
+}
+
+// copying gives sort_by() a copy of its list: it sorts in place, and the list
+// may be a predicate's, which other conditions and policies read.
+func copying(node jmespath.ASTNode) jmespath.ASTNode {
+	children := make([]jmespath.ASTNode, len(node.Children))
+	for i, child := range node.Children {
+		children[i] = copying(child)
+	}
+	node.Children = children
+	if node.NodeType == jmespath.ASTFunctionExpression && node.Value == "sort_by" && len(children) > 0 {
+		children[0] = jmespath.ASTNode{NodeType: jmespath.ASTFunctionExpression, Value: copyFunction, Children: []jmespath.ASTNode{children[0]}}
+	}
+	return node
 }
 
 // parseJMESPath guards against a panic in the parser, which is not ours.
@@ -297,7 +315,7 @@ func (e *expression) apply(env *environment, on any) (value any, err error) {
 			return nil, fmt.Errorf("{{ %s }}: %w", e.source, why)
 		}
 	}
-	ast := e.ast
+	ast := e.run
 	if len(e.inner) > 0 {
 		results := make([]any, len(e.inner))
 		for i, inner := range e.inner {
@@ -335,7 +353,12 @@ func (e *expression) hint(env *environment, err error) string {
 // plain refuses what is not JSON, such as a bare expression reference.
 func plain(value any) error {
 	switch typed := value.(type) {
-	case nil, bool, float64, string, map[string]any:
+	case nil, bool, string, map[string]any:
+		return nil
+	case float64: // to_number() reads "NaN", which is below, above and unequal to everything
+		if math.IsNaN(typed) || math.IsInf(typed, 0) {
+			return fmt.Errorf("gives %v, which is no number", typed)
+		}
 		return nil
 	case []any:
 		for _, element := range typed {
