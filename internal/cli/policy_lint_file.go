@@ -48,6 +48,11 @@ func (h *Host) policyFiles(paths []string) ([]policyFile, error) {
 			}
 			return nil, err
 		}
+		for _, document := range documents {
+			if err := knownKind(document); err != nil {
+				return nil, err
+			}
+		}
 		documents = slices.DeleteFunc(documents, func(d strictyaml.Document) bool { return !lint.IsPolicy(d) })
 		if len(documents) == 0 {
 			if named {

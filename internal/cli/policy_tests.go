@@ -79,7 +79,7 @@ func (h *Host) policyTests(ctx context.Context, paths []string) ([]tested, error
 		}
 		documents, err := strictyaml.Documents(file, content)
 		if err != nil {
-			if slices.Contains(paths, file) {
+			if slices.Contains(paths, file) || isTest(file, content) {
 				return nil, err
 			}
 			continue // below a directory, a file that is no policy's test may be anything
@@ -91,6 +91,8 @@ func (h *Host) policyTests(ctx context.Context, paths []string) ([]tested, error
 				made, err = h.policyTest(ctx, file, document)
 			case policycase.IsKyverno(document):
 				made, err = h.kyvernoTest(ctx, file, document)
+			case knownKind(document) != nil:
+				err = knownKind(document)
 			case slices.Contains(paths, file):
 				err = fmt.Errorf("%s:%d: is no test of a policy; want kind %s of %s, or Kyverno's kind %s", file, document.Line, policycase.Kind, policycase.APIVersion, policycase.KyvernoKind)
 			}
@@ -104,6 +106,13 @@ func (h *Host) policyTests(ctx context.Context, paths []string) ([]tested, error
 		return nil, fmt.Errorf("%s: no test of a policy was found, so nothing was tested", strings.Join(paths, ", "))
 	}
 	return results, nil
+}
+
+// isTest says whether a file that cannot be read seems to be a test: by its name,
+// or by what it says.
+func isTest(file string, content []byte) bool {
+	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(file), ".yaml"), ".yml")
+	return strings.HasSuffix(name, "-test") || strings.Contains(string(content), policycase.Kind) || strings.Contains(string(content), policycase.KyvernoAPIVersion)
 }
 
 func (h *Host) clock(written time.Time) time.Time {
