@@ -146,6 +146,9 @@ func (c *converter) attestation(path []string, target *targetPolicy, s *signers,
 		c.note(path, "an SBOM that lists no component does not satisfy it")
 	}
 	checks, age := c.conditions(path, uri, a.Conditions)
+	if predicate.Family(uri) == predicate.TypeCosignVuln && len(checks) > 0 {
+		c.note(path, "all vulnerability types count as one: a condition on the shape of %s does not hold of another, in which Assay writes every scan too; write it with findings instead of predicate", uri)
+	}
 	for n, set := range a.Attestors {
 		names, threshold, ok := s.set(append(path[:len(path):len(path)], "attestors", strconv.Itoa(n)), set)
 		if !ok {

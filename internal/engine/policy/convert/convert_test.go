@@ -322,6 +322,7 @@ func TestNotes(t *testing.T) {
 		"not required":   {signed + `, required: false`, "what is not verified is denied"},
 		"logged":         {strings.ReplaceAll(signed, "KEY-a", `{publicKeys: "`+strings.ReplaceAll(a.pem, "\n", `\n`)+`"}`), "an entry of the transparency log is demanded"},
 		"one of several": {`attestations: [{type: "https://example.com/t", attestors: [{count: 1, entries: [{keys: KEY-a}, {keys: KEY-b}]}]}]`, "what any of the 2 signers says"},
+		"a scan":         {`attestations: [{type: "https://cosign.sigstore.dev/attestation/vuln/v1", attestors: [{entries: [{keys: KEY-a}]}], conditions: [{all: [{key: "{{ scanner.uri }}", operator: Equals, value: x}]}]}]`, "write it with findings"},
 		"an SBOM":        {`attestations: [{type: "` + bom + `", attestors: [{entries: [{keys: KEY-a}]}]}]`, "lists no component"},
 		"a range":        {`attestations: [{type: "https://example.com/t", attestors: [{entries: [{keys: KEY-a}]}], conditions: [{all: [{key: "{{ a }}", operator: AnyIn, value: "1-10"}]}]}]`, "is not converted, and never holds"},
 	} {
