@@ -55,7 +55,7 @@ func Brief(v verdict.Verdict, most int) string {
 func essentials(v verdict.Verdict, failures []verdict.Check) string {
 	head := heading(v.Decision) + " " + tail(oneLine(v.Reference), 64) + ": "
 	if len(failures) == 0 {
-		return clip(head+oneLine(v.Reason), Essentials)
+		return clip(strings.TrimSuffix(head+oneLine(v.Reason), ": "), Essentials)
 	}
 	c, more, fix := failures[0], "", ""
 	if len(failures) > 1 {
